@@ -1,0 +1,83 @@
+"""The loops that are compared: how each is loaded, named and proved to be the one that runs.
+
+Imported by the processes under test only; ``run.py`` knows the names and asks a child for the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ("PEERS", "Loaded", "load")
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A peer that is ready to run in this process."""
+
+    name: str
+    version: str
+    new_event_loop: LoopFactory
+    module: str
+
+    def check(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Raises unless ``loop`` is this peer's: a silent fall-back would compare a loop with itself."""
+        module = type(loop).__module__
+        if module.partition(".")[0] != self.module:
+            raise RuntimeError(f"{self.name}: the loop is a {module}.{type(loop).__qualname__}")
+
+
+def load(name: str) -> Loaded:
+    """Imports the peer, raising ImportError where it is not installed."""
+    return PEERS[name]()
+
+
+def load_asyncio() -> Loaded:
+    return Loaded("asyncio", platform.python_version(), asyncio.SelectorEventLoop, "asyncio")
+
+
+def load_uvloop() -> Loaded:
+    import uvloop
+
+    return Loaded("uvloop", uvloop.__version__, uvloop.new_event_loop, "uvloop")
+
+
+def load_rloop() -> Loaded:
+    import rloop
+
+    return Loaded("rloop", importlib.metadata.version("rloop"), rloop.new_event_loop, "rloop")
+
+
+def load_aioxide_installed() -> Loaded:
+    """``install()``: the loop is reached as a program would, through ``asyncio`` itself."""
+    import aioxide
+
+    aioxide.install()
+    return Loaded("aioxide", aioxide_version(), asyncio.new_event_loop, "aioxide")
+
+
+def load_aioxide_factory() -> Loaded:
+    """``loop_factory=``: our loop and its tasks, but asyncio's own module functions."""
+    import aioxide
+
+    return Loaded("aioxide-factory", aioxide_version(), aioxide.new_event_loop, "aioxide")
+
+
+def aioxide_version() -> str:
+    import aioxide
+
+    return str(getattr(aioxide, "__version__", None) or importlib.metadata.version("aioxide"))
+
+
+PEERS: dict[str, Callable[[], Loaded]] = {
+    "asyncio": load_asyncio,
+    "uvloop": load_uvloop,
+    "rloop": load_rloop,
+    "aioxide": load_aioxide_installed,
+    "aioxide-factory": load_aioxide_factory,
+}

@@ -1,0 +1,108 @@
+"""The results as a Markdown page: the machine, the peers, one table of loops and one of TCP."""
+
+from __future__ import annotations
+
+from results import OURS, Results, Verdict
+from rows import Row
+
+__all__ = ("markdown",)
+
+#: Columns are narrow, so ratios are printed for the loops a reader chooses between.
+RATIOS = ("asyncio", "uvloop", "epoll")
+#: Below this part of CPU by wall time a sample of a busy loop waited for a CPU that others used.
+BUSY_ENOUGH = 0.95
+
+
+def markdown(results: Results) -> str:
+    parts = [header(results)]
+    scheduling = [row for row in results.rows if not row.is_tcp]
+    network = [row for row in results.rows if row.is_tcp]
+    if scheduling:
+        parts.append("## Scheduling, timers, memory\n")
+        parts.append(table(results, scheduling, [peer for peer in results.peers if peer != "epoll"]))
+    if network:
+        parts.append("## TCP: CPU time of the server per request\n")
+        parts.append(table(results, network, list(results.peers)))
+    parts.extend(footnotes(results))
+    return "\n".join(parts)
+
+
+def header(results: Results) -> str:
+    options = results.options
+    machine = "\n".join(f"- {key}: {value}" for key, value in results.machine.items())
+    peers = "\n".join(f"- `{name}`: {version}" for name, version in results.peers.items())
+    return f"""\
+Every value is a cost: lower is better. A cell is the median of {options["alternations"]} samples, each at
+least {options["seconds"]:g} s in a process of its own, the peers taking turns within a row; behind `±` stands
+half the distance between the quartiles. "vs" columns say how many times cheaper `{OURS}` is. Times are
+{options["clock"]} time. `{OURS}` is `aioxide.install()`; `{OURS}-factory` is `loop_factory=aioxide.new_event_loop`,
+where asyncio's own `sleep`, `gather`, `Queue` and `timeout` stay in use.
+
+Machine:
+
+{machine}
+
+Peers:
+
+{peers}
+"""
+
+
+def table(results: Results, rows: list[Row], peers: list[str]) -> str:
+    ratios = [peer for peer in RATIOS if peer in peers and OURS in peers]
+    targets = OURS in peers and any(row.targets for row in rows)
+    head = ["", *(f"`{peer}`" for peer in peers), *(f"vs {peer}" for peer in ratios)]
+    if targets:
+        head.append("target")
+    lines = [line(head), line(["---", *["--:"] * (len(head) - 1)])]
+    for row in rows:
+        cells = [f"{row.title} ({row.unit})"]
+        cells += [value(results, row, peer) for peer in peers]
+        cells += [ratio(results.ratio(row, peer)) for peer in ratios]
+        if targets:
+            cells.append("; ".join(verdict(each) for each in results.verdicts(row)))
+        lines.append(line(cells))
+    return "\n".join(lines) + "\n"
+
+
+def line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def value(results: Results, row: Row, peer: str) -> str:
+    cell = results.cell(row, peer)
+    if cell.error is not None:
+        return "error"
+    if cell.median is None:
+        return "-"
+    return f"{number(cell.median)} ±{cell.spread:.0%}"
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}x"
+
+
+def verdict(verdict: Verdict) -> str:
+    words = {True: "met", False: "**missed**", None: "not measured"}
+    return f"{verdict.text}: {words[verdict.met]}"
+
+
+def footnotes(results: Results) -> list[str]:
+    notes = []
+    waited = [
+        f"{row.title} ({peer})"
+        for row in results.rows
+        if not row.is_tcp
+        for peer in results.peers
+        for busy in [results.cell(row, peer).busy]
+        if busy and sorted(busy)[len(busy) // 2] < BUSY_ENOUGH
+    ]
+    if waited:
+        notes.append(f"Spent more than {1 - BUSY_ENOUGH:.0%} of their time off the CPU: {'; '.join(waited)}.\n")
+    if errors := results.errors():
+        notes.append("Errors:\n\n" + "\n".join(f"- {error}" for error in errors) + "\n")
+    return notes

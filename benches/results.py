@@ -1,0 +1,95 @@
+"""What was measured: the samples of every row and peer, their medians, and the targets they meet."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import asdict, dataclass, field
+
+from rows import Limit, Row, Target
+
+__all__ = ("OURS", "Cell", "Results", "Verdict")
+
+#: The column whose ratios are printed and held against the targets.
+OURS = "aioxide"
+
+
+@dataclass
+class Cell:
+    """One row of one peer: a value for each alternation, or the error that stopped it."""
+
+    values: list[float] = field(default_factory=list)
+    #: CPU time by wall time of each sample.
+    busy: list[float] = field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def median(self) -> float | None:
+        return statistics.median(self.values) if self.values and self.error is None else None
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the quartiles, as a part of the median."""
+        if len(self.values) < 2 or not self.median:
+            return 0.0
+        low, _, high = statistics.quantiles(self.values, n=4, method="inclusive")
+        return (high - low) / 2 / self.median
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A target held against the medians; None where one of the two sides was not measured."""
+
+    text: str
+    met: bool | None
+
+
+@dataclass
+class Results:
+    rows: list[Row]
+    peers: dict[str, str]
+    machine: dict[str, str]
+    options: dict[str, object]
+    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+
+    def cell(self, row: Row, peer: str) -> Cell:
+        return self.cells.setdefault((row.name, peer), Cell())
+
+    def ratio(self, row: Row, baseline: str, ours: str = OURS) -> float | None:
+        """How many times cheaper ``ours`` is than ``baseline``."""
+        theirs, own = self.cell(row, baseline).median, self.cell(row, ours).median
+        return theirs / own if theirs is not None and own else None
+
+    def verdicts(self, row: Row) -> list[Verdict]:
+        return [Verdict(target.text, self.met(row, target)) for target in row.targets]
+
+    def met(self, row: Row, target: Target | Limit) -> bool | None:
+        if isinstance(target, Limit):
+            own = self.cell(row, OURS).median
+            return None if own is None else own <= target.value
+        ratio = self.ratio(row, target.baseline)
+        return None if ratio is None else ratio >= target.ratio
+
+    def errors(self) -> list[str]:
+        return [f"{row}, {peer}: {cell.error}" for (row, peer), cell in self.cells.items() if cell.error]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "machine": self.machine,
+            "peers": self.peers,
+            "options": self.options,
+            "rows": [self.row_as_json(row) for row in self.rows],
+        }
+
+    def row_as_json(self, row: Row) -> dict[str, object]:
+        return {
+            "name": row.name,
+            "title": row.title,
+            "unit": row.unit,
+            "peers": {
+                peer: {"median": cell.median, "spread": cell.spread, **asdict(cell)}
+                for peer in self.peers
+                for cell in [self.cell(row, peer)]
+            },
+            "ratios": {peer: self.ratio(row, peer) for peer in self.peers if peer != OURS},
+            "targets": [asdict(verdict) for verdict in self.verdicts(row)],
+        }

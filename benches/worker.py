@@ -1,0 +1,60 @@
+"""One sample in a process of its own: ``worker.py describe PEER`` or ``worker.py sample PEER WORKLOAD``.
+
+Prints one line of JSON. Exits with 3 where the peer is not installed, so that its absence is a notice
+and not an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from functools import partial
+
+import peers
+from measure import Measurement, repeat
+from memory import MEMORY
+from scheduling import SCHEDULING
+from timers import PROBES, TIMERS, poll_delay
+
+NOT_INSTALLED = 3
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=("describe", "sample"))
+    parser.add_argument("peer", choices=tuple(peers.PEERS))
+    parser.add_argument("workload", nargs="?")
+    parser.add_argument("--minimum", type=float, default=0.3, help="seconds of one sample, at least")
+    options = parser.parse_args()
+    try:
+        peer = peers.load(options.peer)
+    except ImportError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return NOT_INSTALLED
+    if options.action == "describe":
+        print(json.dumps({"version": peer.version, "python": sys.version}))
+        return 0
+    measured = sample(peer, options.workload, options.minimum)
+    metrics = {
+        "time": measured.seconds / measured.operations * 1e9,
+        "cpu": measured.cpu / measured.operations * 1e9,
+        **measured.metrics,
+    }
+    busy = measured.cpu / measured.seconds
+    print(json.dumps({"metrics": metrics, "operations": measured.operations, "busy": busy}))
+    return 0
+
+
+def sample(peer: peers.Loaded, workload: str, minimum: float) -> Measurement:
+    if workload in MEMORY:
+        # Once, in a fresh process: memory that an earlier run gave back would be found again for nothing.
+        return MEMORY[workload](peer)
+    if workload == "poll_delay":
+        return poll_delay(peer, PROBES)
+    function, start = (SCHEDULING | TIMERS)[workload]
+    return repeat(partial(function, peer), start, minimum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

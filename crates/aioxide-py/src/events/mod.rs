@@ -1,0 +1,288 @@
+//! The loop: `LoopCore`, the native base of `aioxide.EventLoop`.
+//!
+//! What happens per event is here. What is cold (connecting, servers, executors, signals, debug checks) is
+//! inherited, by the Python class, from the running version's own event loop, so that it behaves as that
+//! version does. Both see the same state: `_ready`, `_stopping`, `_closed`, `_debug`, `_thread_id` are
+//! attributes of this type, which shadow the instance's.
+//! Counterpart: `Lib/asyncio/base_events.py`, `selector_events.py`.
+
+#![forbid(unsafe_code)]
+
+mod attributes;
+mod factories;
+mod polling;
+mod run;
+mod scheduling;
+mod timing;
+mod views;
+mod watching;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use aioxide::{Clock, Engine, FdTable, Inbox, PollPolicy, Poller, TimerKey};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use crate::errors::{loop_closed, os_error};
+use crate::object::{
+    Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, method, new_slot,
+    setattr_slot,
+};
+
+pub use timing::deadline;
+pub use watching::{Direction, Watch};
+
+/// What waits in the ready queue.
+pub enum Entry {
+    /// A native task, to be stepped.
+    Task(Owned),
+    /// A handle of any kind.
+    Handle(Owned),
+    /// The future of a `sleep()`, to be given its result unless it was cancelled.
+    Sleep(Owned),
+}
+
+/// The body of `LoopCore`.
+pub struct LoopBody {
+    /// Made by `_open`, dropped by `_close_engine`.
+    io: RefCell<Option<Rc<Io>>>,
+    pub closed: Cell<bool>,
+    pub stopping: Cell<bool>,
+    pub debug: Cell<bool>,
+    /// The thread it runs in, as Python's `_thread_id`; empty while it does not run.
+    thread_id: Slot,
+    task_factory: Slot,
+    /// A method that natives would bypass was replaced, in a subclass or on the instance.
+    hooked: Cell<bool>,
+    /// Somebody replaced `time()`: a virtual clock.
+    time_hooked: Cell<bool>,
+    /// A task of this loop is being stepped.
+    pub stepping: Cell<bool>,
+    /// `asyncio.tasks._current_tasks` has an entry for this loop, perhaps a stale one.
+    pub current_written: Cell<bool>,
+    /// What reads are received into, lent to one transport at a time.
+    pub read_buffer: Cell<Vec<u8>>,
+}
+
+/// The engine's parts.
+struct Io {
+    engine: RefCell<Engine<Entry>>,
+    poller: Arc<Poller>,
+    inbox: Arc<Inbox<Entry>>,
+    fds: RefCell<FdTable<Watch>>,
+    strict: bool,
+    /// Taken while the loop polls.
+    events: Cell<Vec<aioxide::Event>>,
+}
+
+/// The native base of the loop.
+pub type Loop = Native<LoopBody>;
+
+static LAYOUT: Layout = Layout::unset();
+
+impl Body for LoopBody {
+    fn layout() -> &'static Layout {
+        &LAYOUT
+    }
+
+    fn empty() -> Self {
+        Self {
+            io: RefCell::new(None),
+            closed: Cell::new(false),
+            stopping: Cell::new(false),
+            debug: Cell::new(false),
+            thread_id: Slot::empty(),
+            task_factory: Slot::empty(),
+            hooked: Cell::new(false),
+            time_hooked: Cell::new(false),
+            stepping: Cell::new(false),
+            current_written: Cell::new(false),
+            read_buffer: Cell::new(Vec::new()),
+        }
+    }
+
+    fn traverse(&self, visitor: &mut Visitor<'_>) {
+        visitor.slot(&self.thread_id);
+        visitor.slot(&self.task_factory);
+        let Ok(io) = self.io.try_borrow() else { return };
+        let Some(io) = &*io else { return };
+        if let Ok(engine) = io.engine.try_borrow() {
+            for entry in engine.ready.iter().chain(engine.timers.iter().map(|(_, entry)| entry)) {
+                visitor.owned(entry.object());
+            }
+        }
+        if let Ok(fds) = io.fds.try_borrow() {
+            for (_, reader, writer) in fds.iter() {
+                for watch in reader.into_iter().chain(writer) {
+                    visitor.owned(watch.object());
+                }
+            }
+        }
+    }
+
+    fn clear(&self) {
+        self.thread_id.clear();
+        self.task_factory.clear();
+        drop(self.take_everything());
+    }
+}
+
+impl Entry {
+    /// The object that it is about.
+    pub fn object(&self) -> &Owned {
+        match self {
+            Entry::Task(object) | Entry::Handle(object) | Entry::Sleep(object) => object,
+        }
+    }
+}
+
+impl LoopBody {
+    /// The engine's parts.
+    ///
+    /// # Errors
+    /// RuntimeError if `__init__` was never called or the loop is closed.
+    fn io(&self) -> PyResult<Rc<Io>> {
+        if let Some(io) = &*self.io.borrow() {
+            return Ok(Rc::clone(io));
+        }
+        self.require_open()?;
+        Err(PyRuntimeError::new_err("the event loop's __init__() was not called"))
+    }
+
+    /// Whether natives may bypass the loop's Python methods: nothing replaced, no debug checks to make.
+    #[inline]
+    pub fn is_direct(&self) -> bool {
+        !self.hooked.get() && !self.debug.get()
+    }
+
+    /// Whether somebody replaced one of the loop's methods.
+    #[inline]
+    pub fn is_hooked(&self) -> bool {
+        self.hooked.get()
+    }
+
+    /// Whether somebody replaced `time()`.
+    #[inline]
+    pub fn is_time_hooked(&self) -> bool {
+        self.time_hooked.get()
+    }
+
+    /// Appends to the ready queue. Callers have checked that the loop is open.
+    #[inline]
+    pub fn push(&self, entry: Entry) {
+        if let Some(io) = &*self.io.borrow() {
+            io.engine.borrow_mut().push(entry);
+        }
+    }
+
+    /// Adds a timer.
+    pub fn add_timer(&self, when: aioxide::Deadline, entry: Entry) -> PyResult<TimerKey> {
+        Ok(self.io()?.engine.borrow_mut().timers.insert(when, entry))
+    }
+
+    /// Removes a timer; the caller releases what it held.
+    pub fn cancel_timer(&self, key: TimerKey) -> Option<Entry> {
+        self.io.borrow().as_ref().and_then(|io| io.engine.borrow_mut().timers.cancel(key))
+    }
+
+    /// Checks that the loop is open.
+    #[inline]
+    pub fn require_open(&self) -> PyResult<()> {
+        if self.closed.get() {
+            return Err(loop_closed());
+        }
+        Ok(())
+    }
+
+    /// Empties the queues; the caller releases what was in them.
+    fn take_everything(&self) -> Vec<Entry> {
+        let Ok(io) = self.io() else { return Vec::new() };
+        let mut engine = io.engine.borrow_mut();
+        let mut all: Vec<Entry> = engine.ready.drain(..).collect();
+        all.extend(engine.timers.clear());
+        all
+    }
+}
+
+/// Makes the type.
+pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
+    let mut builder = TypeBuilder::new().subclassable().slot(new_slot::<LoopBody>()).slot(setattr_slot(note_replaced));
+    builder = attributes::loop_attributes(builder);
+    builder = scheduling::scheduling_methods(builder);
+    builder = timing::timing_methods(builder);
+    builder = factories::factory_methods(builder);
+    builder = run::run_methods(builder);
+    builder = views::view_methods(builder);
+    builder = watching::watching_methods(builder);
+    builder = crate::transports::transport_methods(builder);
+    builder
+        .method(method(c"_open", c"Opens the engine. Called once, by __init__.", open))
+        .finish::<LoopBody>(py, c"aioxide.LoopCore", c"The native base of the event loop.", None, false)
+}
+
+fn open<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
+    let [strict_polling] = args.bind("_open", ["strict_polling"], 0, 0)?;
+    let py = this.py();
+    let strict = strict_polling.map_or(Ok(false), |strict| strict.is_truthy())?;
+    let policy = if strict { PollPolicy::Strict } else { PollPolicy::Adaptive };
+    let body = this.body();
+    if body.io.borrow().is_some() {
+        return Err(PyRuntimeError::new_err("the event loop is open already"));
+    }
+    let engine = Engine::with(policy, Clock::Monotonic).map_err(|error| os_error(&error))?;
+    let io = Io {
+        poller: Arc::clone(engine.poller()),
+        inbox: Arc::clone(engine.inbox()),
+        engine: RefCell::new(engine),
+        fds: RefCell::new(FdTable::new()),
+        strict,
+        events: Cell::new(Vec::new()),
+    };
+    body.io.replace(Some(Rc::new(io)));
+    let class = this.get_type();
+    let core = py.get_type_of::<LoopBody>();
+    for name in HOOKS.iter().chain(TIME_HOOKS) {
+        if !class.getattr(*name)?.is(core.getattr(*name)?) {
+            note_name(body, name);
+        }
+    }
+    Ok(py.None().into_bound(py))
+}
+
+/// The type object of a body.
+trait TypeOf {
+    fn get_type_of<B: Body>(&self) -> Bound<'_, PyType>;
+}
+
+impl TypeOf for Python<'_> {
+    fn get_type_of<B: Body>(&self) -> Bound<'_, PyType> {
+        use pyo3::type_object::PyTypeInfo;
+        Native::<B>::type_object(*self)
+    }
+}
+
+fn note_replaced(this: &Bound<'_, Loop>, name: &Bound<'_, PyAny>) {
+    if let Ok(name) = name.cast::<pyo3::types::PyString>()
+        && let Ok(name) = name.to_cow()
+    {
+        note_name(this.body(), &name);
+    }
+}
+
+/// Remembers that a method was replaced, by name.
+fn note_name(body: &LoopBody, name: &str) {
+    if HOOKS.contains(&name) {
+        body.hooked.set(true);
+    }
+    if TIME_HOOKS.contains(&name) {
+        body.time_hooked.set(true);
+    }
+}
+
+/// Methods that natives bypass. Once one was replaced, they are called.
+const HOOKS: &[&str] = &["call_soon", "get_debug"];
+/// Methods whose replacement means a clock that is not ours.
+const TIME_HOOKS: &[&str] = &["time", "call_at", "call_later"];

@@ -1,0 +1,167 @@
+//! Running: one tick after the other.
+//!
+//! ```text
+//!   poll (waits only if nothing is ready)
+//!     -> batch: what was ready when it began   <--+
+//!     -> nothing ready, budget spent or strict? --+ no
+//!     -> yes: poll again
+//! ```
+//! asyncio polls after every batch. A batch of one is common (two tasks that wake each other), and a poll
+//! costs more than a step, so here several batches share a poll, within the bound of `PollBudget`: 64
+//! callbacks or 26 us. `strict_polling` restores asyncio's way.
+
+#![forbid(unsafe_code)]
+
+use pyo3::prelude::*;
+
+use super::polling::{self, Wait};
+use super::{Entry, Io, Loop, LoopBody};
+use crate::futures::{FutureBody, FutureLike, set_result};
+use crate::handles;
+use crate::imports::imports;
+use crate::object::{BodyOf, Owned, Returned, TypeBuilder, as_exact, method_noargs};
+use crate::tasks::{self, ContextIs, TaskBody};
+
+/// Adds the methods.
+pub fn run_methods(builder: TypeBuilder) -> TypeBuilder {
+    builder
+        .method(method_noargs(
+            c"_run_once",
+            c"Runs one iteration; inside run_forever(), all iterations until stop().",
+            run_once,
+        ))
+        .method(method_noargs(c"_probe", c"(callbacks run, whether callbacks are running, thread id), for the watchdog.", probe))
+}
+
+/// `BaseEventLoop.run_forever` calls this until `_stopping`. While it does (`_thread_id` is set), the whole
+/// run happens in one call.
+fn run_once<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
+    let body = this.body();
+    body.require_open()?;
+    let io = &*body.io()?;
+    io.engine.borrow().probe().enter_callbacks();
+    let ran = if body.thread_id.is_empty() { tick(this, io, Batches::One) } else { run_until_stopped(this, io) };
+    io.engine.borrow().probe().leave_callbacks();
+    let left = tasks::leave_current(this.as_any(), body);
+    ran?;
+    left?;
+    Ok(this.py().None().into_bound(this.py()))
+}
+
+fn run_until_stopped(this: &Bound<'_, Loop>, io: &Io) -> PyResult<()> {
+    let batches = if io.strict { Batches::One } else { Batches::WithinBudget };
+    loop {
+        tick(this, io, batches)?;
+        if this.body().stopping.get() {
+            return Ok(());
+        }
+    }
+}
+
+/// How many batches may share one poll.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Batches {
+    One,
+    WithinBudget,
+}
+
+fn tick(this: &Bound<'_, Loop>, io: &Io, batches: Batches) -> PyResult<()> {
+    let body = this.body();
+    let wait = if body.stopping.get() { Wait::No } else { Wait::UntilWork };
+    polling::poll(this, io, wait)?;
+    io.engine.borrow_mut().begin_run();
+    loop {
+        let count = io.engine.borrow().ready_len();
+        for _ in 0..count {
+            // Somebody may have emptied the queue meanwhile.
+            let Some(entry) = take_entry(io) else { break };
+            run_entry(this, body, entry)?;
+            // The batch may be long and each callback slow: polling does not wait for its end.
+            if batches == Batches::WithinBudget && io.engine.borrow_mut().budget.should_poll() {
+                polling::poll(this, io, Wait::No)?;
+                io.engine.borrow_mut().begin_run();
+            }
+        }
+        polling::receive(io);
+        if batches == Batches::One || body.stopping.get() || io.engine.borrow().ready_len() == 0 {
+            return Ok(());
+        }
+    }
+}
+
+#[inline]
+fn take_entry(io: &Io) -> Option<Entry> {
+    let mut engine = io.engine.borrow_mut();
+    engine.probe().step();
+    engine.pop()
+}
+
+/// Runs what came out of the ready queue.
+///
+/// # Errors
+/// KeyboardInterrupt and SystemExit, which end the loop. The entries behind it stay in the queue.
+#[inline]
+fn run_entry(this: &Bound<'_, Loop>, body: &LoopBody, entry: Entry) -> PyResult<()> {
+    if body.debug.get() {
+        return run_entry_timed(this, body, &entry);
+    }
+    run_entry_now(this, body, &entry)
+}
+
+#[inline]
+fn run_entry_now(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> PyResult<()> {
+    let py = this.py();
+    match entry {
+        Entry::Task(task) => {
+            let task = task.bind(py);
+            let stepped = match as_exact::<TaskBody>(task) {
+                Some(task) => tasks::run(task, ContextIs::NotEntered),
+                None => tasks::run(task.cast()?, ContextIs::NotEntered),
+            };
+            stepped.or_else(|error| handles::report(this.as_any(), task, error))
+        }
+        Entry::Handle(handle) => {
+            tasks::leave_current(this.as_any(), body)?;
+            handles::run(handle.bind(py))
+        }
+        Entry::Sleep(future) => wake_sleeper(future.bind(py)),
+    }
+}
+
+/// Ends a `sleep()`: the result was put into the future's outcome beforehand.
+fn wake_sleeper(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Some(future) = as_exact::<FutureBody>(future) else { return Ok(()) };
+    let state = future.body().future();
+    if state.done() {
+        return Ok(());
+    }
+    let result = state.outcome.get_or_none(future.py());
+    set_result(future, Owned::from(result))
+}
+
+/// Debug mode: names what took longer than `slow_callback_duration`, in asyncio's words.
+#[cold]
+fn run_entry_timed(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> PyResult<()> {
+    let py = this.py();
+    let object = entry.object().bind(py).clone();
+    this.setattr(pyo3::intern!(py, "_current_handle"), &object)?;
+    let before = this.call_method0(pyo3::intern!(py, "time"))?;
+    let ran = run_entry_now(this, body, entry);
+    this.setattr(pyo3::intern!(py, "_current_handle"), py.None())?;
+    ran?;
+    let took = this.call_method0(pyo3::intern!(py, "time"))?.sub(before)?;
+    if took.ge(this.getattr("slow_callback_duration")?)? {
+        imports(py)?.handles.bind(py).call_method1("report_slow", (object, took))?;
+    }
+    Ok(())
+}
+
+fn probe<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
+    let py = this.py();
+    let io = this.body().io()?;
+    let (steps, in_callbacks) = {
+        let engine = io.engine.borrow();
+        (engine.probe().steps(), engine.probe().in_callbacks())
+    };
+    Ok((steps, in_callbacks, this.body().thread_id.get_or_none(py)).into_pyobject(py)?.into_any())
+}

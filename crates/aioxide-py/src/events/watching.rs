@@ -1,0 +1,196 @@
+//! Readers and writers: who is told when a file descriptor is ready.
+//!
+//! Counterpart: `add_reader` and its siblings in `Lib/asyncio/selector_events.py`.
+
+#![forbid(unsafe_code)]
+
+use std::os::fd::RawFd;
+
+use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
+
+use super::{Loop, LoopBody};
+use crate::errors::os_error;
+use crate::handles::{self, Parts};
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs, method_one};
+
+/// Who is told.
+pub enum Watch {
+    /// A handle, put into the ready queue.
+    Handle(Owned),
+    /// A native transport, called at once.
+    Transport(Owned),
+}
+
+impl Watch {
+    /// The handle or the transport.
+    pub fn object(&self) -> &Owned {
+        match self {
+            Watch::Handle(object) | Watch::Transport(object) => object,
+        }
+    }
+}
+
+/// One of the two things to be told about a descriptor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Read,
+    Write,
+}
+
+/// Adds the methods.
+pub fn watching_methods(builder: TypeBuilder) -> TypeBuilder {
+    builder
+        .method(method(c"_add_reader", c"Starts watching a descriptor for reading; returns the handle.", add_reader))
+        .method(method_one(c"_remove_reader", c"Stops watching a descriptor for reading.", remove_reader))
+        .method(method(c"_add_writer", c"Starts watching a descriptor for writing; returns the handle.", add_writer))
+        .method(method_one(c"_remove_writer", c"Stops watching a descriptor for writing.", remove_writer))
+        .method(method_one(c"_has_native_transport", c"Whether a native transport uses a descriptor.", has_transport))
+        .method(method_one(c"_watched", c"The handles (reader, writer) of a descriptor; KeyError if there are none.", watched))
+        .method(method_noargs(c"_watched_fds", c"Every descriptor that is watched.", watched_fds))
+        .method(method_noargs(c"_epoll_fd", c"The poller's own descriptor.", poller_fd))
+        .method(method_noargs(c"_close_engine", c"Forgets every callback and descriptor.", close_engine))
+}
+
+impl LoopBody {
+    /// Starts telling `watch`; returns who was told before.
+    pub fn watch(&self, fd: RawFd, direction: Direction, watch: Watch) -> PyResult<Option<Watch>> {
+        let io = self.io()?;
+        let mut fds = io.fds.borrow_mut();
+        match direction {
+            Direction::Read => fds.set_reader(&io.poller, fd, watch),
+            Direction::Write => fds.set_writer(&io.poller, fd, watch),
+        }
+        .map_err(|error| os_error(&error))
+    }
+
+    /// Stops telling anyone; returns who was told.
+    pub fn unwatch(&self, fd: RawFd, direction: Direction) -> PyResult<Option<Watch>> {
+        let io = self.io()?;
+        let mut fds = io.fds.borrow_mut();
+        match direction {
+            Direction::Read => fds.remove_reader(&io.poller, fd),
+            Direction::Write => fds.remove_writer(&io.poller, fd),
+        }
+        .map_err(|error| os_error(&error))
+    }
+}
+
+/// A descriptor, or the descriptor of a file object; errors as `selectors` raises them.
+pub fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    let number = if file.is_instance_of::<PyInt>() {
+        file.extract::<i64>().unwrap_or(-1)
+    } else {
+        let invalid = || PyValueError::new_err(format!("Invalid file object: {}", text(file)));
+        let fileno = file.getattr("fileno").map_err(|_| invalid())?;
+        match fileno.call0() {
+            Ok(number) => number.extract::<i64>().map_err(|_| invalid())?,
+            Err(error) if error.is_instance_of::<PyTypeError>(file.py()) => return Err(invalid()),
+            Err(error) if error.is_instance_of::<pyo3::exceptions::PyAttributeError>(file.py()) => return Err(invalid()),
+            Err(error) => return Err(error),
+        }
+    };
+    RawFd::try_from(number)
+        .ok()
+        .filter(|fd| *fd >= 0)
+        .ok_or_else(|| PyValueError::new_err(format!("Invalid file descriptor: {number}")))
+}
+
+fn text(object: &Bound<'_, PyAny>) -> String {
+    object.repr().map_or_else(|_| "?".to_owned(), |text| text.to_string())
+}
+
+fn add<'py>(this: &Bound<'py, Loop>, args: &Args<'_, 'py>, direction: Direction) -> Returned<'py> {
+    let py = this.py();
+    let body = this.body();
+    body.require_open()?;
+    let [file, callback, ..] = args.positional() else {
+        return Err(PyTypeError::new_err("missing required positional arguments: 'fd' and 'callback'"));
+    };
+    let fd = descriptor(file)?;
+    let arguments = args.rest(2)?;
+    let parts = Parts { callback, arguments: arguments.as_any(), event_loop: this.as_any(), context: None };
+    let handle = handles::new(parts)?;
+    let before = body.watch(fd, direction, Watch::Handle(Owned::new(handle.as_any())))?;
+    if let Some(Watch::Handle(before)) = before {
+        before.bind(py).call_method0("cancel")?;
+    }
+    Ok(handle.into_any())
+}
+
+fn remove<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>, direction: Direction) -> Returned<'py> {
+    let py = this.py();
+    let body = this.body();
+    let found = if body.closed.get() { None } else { body.unwatch(descriptor(file)?, direction)? };
+    if let Some(Watch::Handle(handle)) = &found {
+        handle.bind(py).call_method0("cancel")?;
+    }
+    Ok(PyBool::new(py, found.is_some()).to_owned().into_any())
+}
+
+fn add_reader<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
+    add(this, &args, Direction::Read)
+}
+
+fn add_writer<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
+    add(this, &args, Direction::Write)
+}
+
+fn remove_reader<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Returned<'py> {
+    remove(this, file, Direction::Read)
+}
+
+fn remove_writer<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Returned<'py> {
+    remove(this, file, Direction::Write)
+}
+
+fn has_transport<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Returned<'py> {
+    let fd = descriptor(file)?;
+    let io = this.body().io()?;
+    let fds = io.fds.borrow();
+    let is = |watch: Option<&Watch>| matches!(watch, Some(Watch::Transport(_)));
+    let found = is(fds.reader(fd)) || is(fds.writer(fd));
+    Ok(PyBool::new(this.py(), found).to_owned().into_any())
+}
+
+fn watched<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Returned<'py> {
+    let py = this.py();
+    let fd = descriptor(file)?;
+    let io = this.body().io()?;
+    let fds = io.fds.borrow();
+    let object = |watch: Option<&Watch>| watch.map(|watch| watch.object().bind(py).clone());
+    let (reader, writer) = (object(fds.reader(fd)), object(fds.writer(fd)));
+    if reader.is_none() && writer.is_none() {
+        return Err(PyKeyError::new_err(format!("{} is not registered", text(file))));
+    }
+    Ok(PyTuple::new(py, [reader, writer])?.into_any())
+}
+
+fn watched_fds<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
+    let found = PyDict::new(this.py());
+    if let Ok(io) = this.body().io() {
+        for (fd, ..) in io.fds.borrow().iter() {
+            found.set_item(fd, fd)?;
+        }
+    }
+    Ok(found.into_any())
+}
+
+fn poller_fd<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
+    Ok(this.body().io()?.poller.as_raw_fd().into_pyobject(this.py())?.into_any())
+}
+
+fn close_engine<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
+    let body = this.body();
+    if !body.thread_id.is_empty() {
+        return Err(PyRuntimeError::new_err("Cannot close a running event loop"));
+    }
+    let released = body.take_everything();
+    let io = body.io.take();
+    let unwatched = io.as_ref().map(|io| io.fds.borrow_mut().drain(&io.poller));
+    drop((released, unwatched, io));
+    body.read_buffer.take();
+    Ok(this.py().None().into_bound(this.py()))
+}
+

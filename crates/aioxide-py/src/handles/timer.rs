@@ -1,0 +1,137 @@
+//! `TimerHandle`: a handle with a time. Cancelling takes it out of the loop's timers at once.
+
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+
+use aioxide::TimerKey;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
+
+use super::{HandleLike, HandleState, Parts, bind_parts, cancel, handle_methods};
+use crate::events::LoopBody;
+use crate::object::{
+    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_native, create, getter_setter, init_slots,
+    method_noargs,
+};
+
+/// The body of a `TimerHandle`.
+pub struct TimerHandleBody {
+    handle: HandleState,
+    /// The loop's time at which it is due, as it was given.
+    when: Slot,
+    /// Its place among the loop's timers, while it is there.
+    pub key: Cell<Option<TimerKey>>,
+    /// `_scheduled`, where there is no key: for handles made by hand.
+    scheduled: Cell<bool>,
+}
+
+/// A native timer handle.
+pub type TimerHandle = Native<TimerHandleBody>;
+
+static LAYOUT: Layout = Layout::unset();
+
+impl Body for TimerHandleBody {
+    fn layout() -> &'static Layout {
+        &LAYOUT
+    }
+
+    fn empty() -> Self {
+        Self { handle: HandleState::empty(), when: Slot::empty(), key: Cell::new(None), scheduled: Cell::new(false) }
+    }
+
+    fn traverse(&self, visitor: &mut Visitor<'_>) {
+        self.handle.traverse(visitor);
+        visitor.slot(&self.when);
+    }
+
+    fn clear(&self) {
+        self.handle.clear();
+        self.when.clear();
+    }
+}
+
+impl HandleLike for TimerHandleBody {
+    fn handle(&self) -> &HandleState {
+        &self.handle
+    }
+}
+
+/// Makes the type.
+pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
+    let base = py.import("asyncio.events")?.getattr("TimerHandle")?.cast_into::<PyType>()?;
+    let mut builder = TypeBuilder::new().subclassable();
+    for slot in init_slots(init) {
+        builder = builder.slot(slot);
+    }
+    handle_methods::<TimerHandleBody>(builder)
+        .attribute(getter_setter(c"_when", when, set_when))
+        .attribute(getter_setter(c"_scheduled", scheduled, set_scheduled))
+        .method(method_noargs(c"when", c"The loop's time at which the callback is due.", when))
+        .method(method_noargs(c"cancel", c"Cancels the callback and forgets the timer.", cancel_timer))
+        .finish::<TimerHandleBody>(
+            py,
+            c"aioxide.TimerHandle",
+            c"A callback that the loop was asked to run at a time; asyncio.TimerHandle in Rust.",
+            Some(&base),
+            false,
+        )
+}
+
+fn init(this: &Bound<'_, TimerHandle>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    let names = ["when", "callback", "args", "loop", "context"];
+    let [when, callback, arguments, event_loop, context] = bind_parts("TimerHandle", args, kwargs, names)?;
+    let (Some(when), Some(callback), Some(arguments), Some(event_loop)) = (when, callback, arguments, event_loop) else {
+        return Err(PyTypeError::new_err("TimerHandle() missing required arguments: 'when', 'callback', 'args' and 'loop'"));
+    };
+    this.body().when.set(when.into());
+    let parts = Parts { callback: &callback, arguments: &arguments, event_loop: &event_loop, context: context.as_ref() };
+    this.body().handle.fill(parts)
+}
+
+/// Makes a timer handle that is in no loop yet.
+#[inline]
+pub fn new<'py>(when: Bound<'py, PyAny>, parts: Parts<'_, 'py>) -> PyResult<Bound<'py, TimerHandle>> {
+    let body = TimerHandleBody::empty();
+    body.when.set(when.into());
+    body.handle.fill(parts)?;
+    create(parts.callback.py(), body)
+}
+
+fn cancel_timer<'py>(this: &Bound<'py, TimerHandle>) -> Returned<'py> {
+    let py = this.py();
+    let body = this.body();
+    if let Some(key) = body.key.take()
+        && let Some(event_loop) = body.handle.event_loop.get(py)
+        && let Some(native) = as_native::<LoopBody>(&event_loop)
+    {
+        drop(native.body().cancel_timer(key));
+    } else if !body.handle.cancelled.get()
+        && let Some(event_loop) = body.handle.event_loop.get(py)
+        && as_native::<LoopBody>(&event_loop).is_none()
+    {
+        event_loop.call_method1("_timer_handle_cancelled", (this,))?;
+    }
+    cancel(this)
+}
+
+fn when<'py>(this: &Bound<'py, TimerHandle>) -> Returned<'py> {
+    Ok(this.body().when.get_or_none(this.py()))
+}
+
+fn set_when(this: &Bound<'_, TimerHandle>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    this.body().when.set(Owned::new(value));
+    Ok(())
+}
+
+fn scheduled<'py>(this: &Bound<'py, TimerHandle>) -> Returned<'py> {
+    let scheduled = this.body().key.get().is_some() || this.body().scheduled.get();
+    Ok(PyBool::new(this.py(), scheduled).to_owned().into_any())
+}
+
+fn set_scheduled(this: &Bound<'_, TimerHandle>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let value = value.is_truthy()?;
+    this.body().scheduled.set(value);
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! What is asked of the standard library: looked up once, when the module is made.
+
+#![forbid(unsafe_code)]
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+
+use crate::object::compat;
+
+/// Python objects used on paths that are not hot enough to be rewritten, and exceptions.
+pub struct Imports {
+    /// `asyncio.exceptions.CancelledError`.
+    pub cancelled_error: Py<PyType>,
+    /// `asyncio.exceptions.InvalidStateError`.
+    pub invalid_state_error: Py<PyType>,
+    /// `asyncio.base_futures._future_repr`.
+    pub future_repr: Py<PyAny>,
+    /// `asyncio.base_tasks._task_repr`.
+    pub task_repr: Py<PyAny>,
+    /// `asyncio.base_tasks._task_get_stack`.
+    pub task_get_stack: Py<PyAny>,
+    /// `asyncio.base_tasks._task_print_stack`.
+    pub task_print_stack: Py<PyAny>,
+    /// `asyncio.format_helpers.extract_stack`.
+    pub extract_stack: Py<PyAny>,
+    /// `asyncio.coroutines.iscoroutine`.
+    pub iscoroutine: Py<PyAny>,
+    /// The loop of a future or task that was given none.
+    pub event_loop: Py<PyAny>,
+    /// `asyncio.events.get_running_loop`, C.
+    pub running_loop: Py<PyAny>,
+    /// `asyncio.tasks._current_tasks`: loop → task, shared with the C tasks.
+    pub current_tasks: Py<PyDict>,
+    /// `asyncio.base_events.BaseEventLoop`.
+    pub base_event_loop: Py<PyType>,
+    /// `types.GenericAlias`.
+    pub generic_alias: Py<PyAny>,
+    /// `inspect.isgenerator`'s type.
+    pub generator: Py<PyType>,
+    /// `inspect.isgenerator`'s sibling: `types.CoroutineType`.
+    pub coroutine: Py<PyType>,
+    /// `aioxide.handles`, where cold parts of handles are written in Python.
+    pub handles: Py<PyAny>,
+    /// `aioxide.transports`, the cold parts of transports.
+    pub transports: Py<PyAny>,
+}
+
+static IMPORTS: PyOnceLock<Imports> = PyOnceLock::new();
+
+/// The imports; made by the first call.
+pub fn imports(py: Python<'_>) -> PyResult<&'static Imports> {
+    IMPORTS.get_or_try_init(py, || load(py))
+}
+
+fn load(py: Python<'_>) -> PyResult<Imports> {
+    let exceptions = py.import("asyncio.exceptions")?;
+    let base_futures = py.import("asyncio.base_futures")?;
+    let base_tasks = py.import("asyncio.base_tasks")?;
+    let events = py.import("asyncio.events")?;
+    let tasks = py.import("asyncio.tasks")?;
+    let types = py.import("types")?;
+    let event_loop = if compat::version(py) < (3, 12) { "_get_event_loop" } else { "get_event_loop" };
+    Ok(Imports {
+        cancelled_error: exceptions.getattr("CancelledError")?.cast_into()?.unbind(),
+        invalid_state_error: exceptions.getattr("InvalidStateError")?.cast_into()?.unbind(),
+        future_repr: base_futures.getattr("_future_repr")?.unbind(),
+        task_repr: base_tasks.getattr("_task_repr")?.unbind(),
+        task_get_stack: base_tasks.getattr("_task_get_stack")?.unbind(),
+        task_print_stack: base_tasks.getattr("_task_print_stack")?.unbind(),
+        extract_stack: py.import("asyncio.format_helpers")?.getattr("extract_stack")?.unbind(),
+        iscoroutine: py.import("asyncio.coroutines")?.getattr("iscoroutine")?.unbind(),
+        event_loop: events.getattr(event_loop)?.unbind(),
+        running_loop: events.getattr("_get_running_loop")?.unbind(),
+        current_tasks: tasks.getattr("_current_tasks")?.cast_into()?.unbind(),
+        base_event_loop: py.import("asyncio.base_events")?.getattr("BaseEventLoop")?.cast_into()?.unbind(),
+        generic_alias: types.getattr("GenericAlias")?.unbind(),
+        generator: types.getattr("GeneratorType")?.cast_into()?.unbind(),
+        coroutine: types.getattr("CoroutineType")?.cast_into()?.unbind(),
+        handles: py.import("aioxide.handles")?.into_any().unbind(),
+        transports: py.import("aioxide.transports")?.into_any().unbind(),
+    })
+}

@@ -1,0 +1,47 @@
+//! `aioxide._aioxide`: Python's asyncio on the aioxide engine.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `object` | the unsafe room: native objects over the C API |
+//! | `futures`, `tasks`, `sleep` | what is awaited |
+//! | `handles` | what the loop was asked to run |
+//! | `events` | the loop |
+//! | `transports` | TCP |
+//! | `imports`, `errors` | what comes from the standard library; exceptions |
+
+mod errors;
+mod events;
+mod futures;
+mod handles;
+mod imports;
+mod object;
+mod sleep;
+mod tasks;
+mod transports;
+
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+/// Every native task that was started and has not finished, of all loops.
+#[pyfunction]
+fn live_tasks(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    PyList::new(py, tasks::live(py))
+}
+
+/// The extension module.
+#[pymodule(gil_used = true)]
+fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("Future", futures::build(py)?)?;
+    futures::build_iterator(py)?;
+    module.add("Task", tasks::build(py)?)?;
+    module.add("Handle", handles::build(py)?)?;
+    module.add("TimerHandle", handles::build_timer(py)?)?;
+    module.add("Sleep", sleep::build(py)?)?;
+    module.add("SocketTransport", transports::build(py)?)?;
+    module.add("LoopCore", events::build(py)?)?;
+    module.add_function(wrap_pyfunction!(sleep::sleep, module)?)?;
+    module.add_function(wrap_pyfunction!(live_tasks, module)?)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! The checked calls: what a body may ask of Python that safe PyO3 does not offer, or not as cheaply.
+
+use std::ptr;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple};
+
+use super::compat;
+use super::owned::Owned;
+
+/// What sending `None` into a coroutine gave.
+pub enum Sent<'py> {
+    /// It waits for this.
+    Yielded(Bound<'py, PyAny>),
+    /// It has ended with this result.
+    Returned(Bound<'py, PyAny>),
+    /// It has ended with this exception.
+    Raised(Bound<'py, PyAny>),
+}
+
+/// Resumes a coroutine (PEP 342's `send(None)`, without building a StopIteration).
+#[inline]
+pub fn send<'py>(coroutine: &Bound<'py, PyAny>) -> Sent<'py> {
+    let py = coroutine.py();
+    let mut result = ptr::null_mut();
+    // SAFETY: the GIL is held; `result` is valid to write to; on NEXT and RETURN we own what it gets.
+    unsafe {
+        match ffi::PyIter_Send(coroutine.as_ptr(), ffi::Py_None(), &raw mut result) {
+            ffi::PySendResult::PYGEN_NEXT => Sent::Yielded(Bound::from_owned_ptr(py, result)),
+            ffi::PySendResult::PYGEN_RETURN => Sent::Returned(Bound::from_owned_ptr(py, result)),
+            ffi::PySendResult::PYGEN_ERROR => Sent::Raised(take_raised(py)),
+        }
+    }
+}
+
+/// Throws an exception into a coroutine.
+pub fn throw<'py>(coroutine: &Bound<'py, PyAny>, exception: &Bound<'py, PyAny>) -> Sent<'py> {
+    let py = coroutine.py();
+    match coroutine.call_method1(pyo3::intern!(py, "throw"), (exception,)) {
+        Ok(yielded) => Sent::Yielded(yielded),
+        Err(error) => {
+            if error.is_instance_of::<pyo3::exceptions::PyStopIteration>(py) {
+                let value = error.value(py).getattr(pyo3::intern!(py, "value"));
+                return value.map_or_else(|error| Sent::Raised(error.into_value(py).into_bound(py).into_any()), Sent::Returned);
+            }
+            Sent::Raised(error.into_value(py).into_bound(py).into_any())
+        }
+    }
+}
+
+/// Takes the exception that is set; one of ours if, against the protocol, none is.
+#[cold]
+fn take_raised(py: Python<'_>) -> Bound<'_, PyAny> {
+    // SAFETY: the GIL is held; the reference is ours.
+    let raised = unsafe { Bound::from_owned_ptr_or_opt(py, compat::take_raised()) };
+    raised.unwrap_or_else(|| {
+        PyRuntimeError::new_err("error return without exception set").into_value(py).into_bound(py).into_any()
+    })
+}
+
+/// Raises StopIteration(value) as an iterator's end; `None` needs no object.
+pub fn raise_stop_iteration(py: Python<'_>, value: &Bound<'_, PyAny>) {
+    if value.is_none() {
+        return;
+    }
+    // SAFETY: the GIL is held. A tuple or an exception as value would be taken apart by PyErr_SetObject, so
+    // the instance is made first.
+    unsafe {
+        let exception = ffi::PyObject_CallOneArg(ffi::PyExc_StopIteration, value.as_ptr());
+        if !exception.is_null() {
+            ffi::PyErr_SetObject(ffi::PyExc_StopIteration, exception);
+            ffi::Py_DECREF(exception);
+        }
+    }
+    let _ = py;
+}
+
+/// Calls `callable(*arguments)` without copying the tuple.
+#[inline]
+pub fn call_tuple<'py>(callable: &Bound<'py, PyAny>, arguments: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+    let py = callable.py();
+    // SAFETY: a tuple's items lie in one array, alive as long as `arguments`; vectorcall only borrows them.
+    unsafe {
+        let tuple = arguments.as_ptr().cast::<ffi::PyTupleObject>();
+        let count = ffi::PyTuple_GET_SIZE(arguments.as_ptr()) as usize;
+        let result = ffi::PyObject_Vectorcall(callable.as_ptr(), (&raw const (*tuple).ob_item).cast(), count, ptr::null_mut());
+        Bound::from_owned_ptr_or_err(py, result)
+    }
+}
+
+/// Calls `object.name(argument)` without making a bound method.
+#[inline]
+pub fn call_method_one<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+    argument: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let arguments = [object.as_ptr(), argument.as_ptr()];
+    // SAFETY: both are alive for the call; vectorcall only borrows them.
+    unsafe {
+        let result = ffi::PyObject_VectorcallMethod(name.as_ptr(), arguments.as_ptr(), 2, ptr::null_mut());
+        Bound::from_owned_ptr_or_err(object.py(), result)
+    }
+}
+
+/// A copy of the current context (`contextvars.copy_context()`).
+#[inline]
+pub fn copy_context(py: Python<'_>) -> PyResult<Owned> {
+    // SAFETY: the GIL is held; the reference is ours.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }.map(Owned::from)
+}
+
+/// Runs `body` with `context` entered, as `Context.run` does.
+///
+/// # Errors
+/// RuntimeError if the context is entered already, TypeError if it is no context.
+#[inline]
+pub fn in_context<R>(context: &Bound<'_, PyAny>, body: impl FnOnce() -> R) -> PyResult<R> {
+    // SAFETY: the GIL is held; PyContext_Enter checks that it got a context.
+    if unsafe { ffi::PyContext_Enter(context.as_ptr()) } != 0 {
+        return Err(PyErr::fetch(context.py()));
+    }
+    let result = body();
+    // SAFETY: entered just above, and `body` leaves the stack of contexts as it found it. It fails only if
+    // somebody broke that; the exception then goes the way of every error.
+    if unsafe { ffi::PyContext_Exit(context.as_ptr()) } != 0 {
+        return Err(PyErr::fetch(context.py()));
+    }
+    Ok(result)
+}
+
+/// Makes `bytes` of exactly the data.
+#[inline]
+pub fn bytes<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyAny> {
+    pyo3::types::PyBytes::new(py, data).into_any()
+}
+
+/// A bound built-in method of its own name, whose `__self__` is `this`.
+pub fn bound_function<'py>(
+    this: &Bound<'py, PyAny>,
+    definition: &'static std::sync::OnceLock<StaticMethod>,
+    make: fn() -> super::methods::Method,
+) -> PyResult<Bound<'py, PyAny>> {
+    let definition = definition.get_or_init(|| StaticMethod(make().definition()));
+    let pointer = ptr::from_ref(&definition.0).cast_mut();
+    // SAFETY: the definition is static; the function it names takes a `this` of its type, which the callers
+    // of this function give.
+    unsafe {
+        let function = ffi::PyCFunction_NewEx(pointer, this.as_ptr(), ptr::null_mut());
+        Bound::from_owned_ptr_or_err(this.py(), function)
+    }
+}
+
+/// A method definition that lives as long as the process.
+pub struct StaticMethod(ffi::PyMethodDef);
+
+// SAFETY: it holds pointers to static strings and functions only.
+unsafe impl Send for StaticMethod {}
+// SAFETY: as above; it is never written after it was made.
+unsafe impl Sync for StaticMethod {}

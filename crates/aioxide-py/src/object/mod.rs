@@ -1,0 +1,39 @@
+//! The unsafe room: the only folder of this crate with `unsafe`.
+//!
+//! It makes native objects (a Python object whose state is a safe Rust struct, the *body*) and offers the
+//! few calls that safe PyO3 lacks. Logic lives outside, in files that forbid `unsafe`.
+//!
+//! Invariants, cited by the SAFETY comments:
+//!
+//! 1. **The GIL is held** whenever a body, an [`Owned`] or a [`Slot`] is touched. The module declares that it
+//!    uses the GIL; an [`Owned`] that crosses threads does so inside an inbox, which is filled, drained and
+//!    dropped with the GIL held.
+//! 2. **An object of a native type always has a body.** `create` and `tp_new` write it right after the
+//!    allocation, before anyone else can see the object; `dealloc` drops it last, when the reference count
+//!    is zero and no weak reference is left.
+//! 3. **A body is behind a shared reference.** It changes through cells. No reference into a cell lives
+//!    across a call into Python, because that call may come back to the same body.
+//! 4. **An object is whole while its `finalize` runs** (PEP 442) and may come back to life there; `unlink`
+//!    runs after that point of no return.
+//! 5. **List links** (see `links`) point only to objects that have not been unlinked; an object unlinks
+//!    itself when it is done and, at the latest, first thing in `dealloc`.
+
+mod args;
+mod call;
+pub mod compat;
+mod links;
+mod methods;
+mod native;
+mod owned;
+mod types;
+
+pub use args::Args;
+pub use call::{Sent, StaticMethod, bound_function, bytes, call_method_one, call_tuple, copy_context, in_context, send, throw};
+pub use links::{Head, Links, linked};
+pub use methods::{
+    GetSet, Method, Resumed, Returned, TypeSlot, await_slot, class_method_one, finalize_slot, getter, getter_setter,
+    init_slots, iter_slot, method, method_noargs, method_one, new_slot, repr_slot, resume_slots, setattr_slot,
+};
+pub use native::{Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, is_exact};
+pub use owned::{Owned, Slot};
+pub use types::TypeBuilder;

@@ -1,0 +1,298 @@
+//! `Native<B>`: a Python object whose state is the Rust struct `B`, behind a base type's own struct.
+//!
+//! ```text
+//!   | ob_base … the base type's fields | body: B |
+//!   ^ object pointer                   ^ + Layout::offset, read once from the base's tp_basicsize
+//! ```
+//! The base is `object`, `_asyncio.Future`/`_asyncio.Task` or a Python class with slots
+//! (`asyncio.Handle`); its fields stay as `tp_alloc` left them, zeroed, and are never ours to read.
+
+use std::marker::PhantomData;
+use std::os::raw::{c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::type_object::PyTypeInfo;
+
+use super::owned::{Owned, Slot};
+
+/// The Rust half of a native object.
+///
+/// A body's methods get `&self`: its fields are `Cell`s, `RefCell`s and [`Slot`]s, because user code that
+/// runs in the middle of a method may come back to the same object.
+pub trait Body: Sized + 'static {
+    /// Where the type, the base and the offset are written when the module is made.
+    fn layout() -> &'static Layout;
+
+    /// A body for an object that nobody has initialised yet.
+    fn empty() -> Self;
+
+    /// Shows every Python object that the body owns to the garbage collector.
+    fn traverse(&self, visitor: &mut Visitor<'_>);
+
+    /// Releases every Python object that could be part of a cycle.
+    fn clear(&self);
+
+    /// Runs before the object dies, while it is still whole (PEP 442). It may resurrect the object.
+    fn finalize(this: &Bound<'_, Native<Self>>) {
+        let _ = this;
+    }
+
+    /// Runs first in deallocation, before anything is torn down: the object leaves every list that knows
+    /// its address.
+    fn unlink(&self) {}
+}
+
+/// What is known of a native type at run time. Written once, by `TypeBuilder::finish`.
+pub struct Layout {
+    pub(super) class: AtomicPtr<ffi::PyTypeObject>,
+    pub(super) base: AtomicPtr<ffi::PyTypeObject>,
+    pub(super) offset: AtomicUsize,
+    /// Whether the base frees what it added (`_asyncio`'s types); otherwise it has nothing to free.
+    pub(super) base_deallocates: AtomicUsize,
+    pub(super) weaklist: AtomicUsize,
+}
+
+impl Layout {
+    /// A layout that no type has claimed yet.
+    pub const fn unset() -> Self {
+        Self {
+            class: AtomicPtr::new(ptr::null_mut()),
+            base: AtomicPtr::new(ptr::null_mut()),
+            offset: AtomicUsize::new(0),
+            base_deallocates: AtomicUsize::new(0),
+            weaklist: AtomicUsize::new(0),
+        }
+    }
+
+    /// The type object; null before the module is made.
+    #[inline]
+    pub(super) fn class(&self) -> *mut ffi::PyTypeObject {
+        self.class.load(Ordering::Relaxed)
+    }
+}
+
+/// The type parameter of `Bound` and `Py` for an object with body `B`.
+pub struct Native<B: Body>(PhantomData<B>);
+
+// SAFETY: `class` is the type that was made for `B`; each of its instances, and of its subclasses, holds a
+// `B` at the layout's offset (invariant 2).
+unsafe impl<B: Body> PyTypeInfo for Native<B> {
+    fn type_object_raw(_py: Python<'_>) -> *mut ffi::PyTypeObject {
+        B::layout().class()
+    }
+}
+
+impl<B: Body> pyo3::types::DerefToPyAny for Native<B> {}
+
+/// Access to the body, for `Bound<Native<B>>`.
+pub trait BodyOf<B: Body> {
+    /// The body.
+    fn body(&self) -> &B;
+}
+
+impl<B: Body> BodyOf<B> for Bound<'_, Native<B>> {
+    #[inline]
+    fn body(&self) -> &B {
+        // SAFETY: invariant 2: `alloc` wrote the body before anyone could see the object, and `dealloc` has
+        // not run, because `self` owns a reference.
+        unsafe { &*body_pointer::<B>(self.as_ptr()) }
+    }
+}
+
+#[inline]
+pub(super) fn body_pointer<B: Body>(object: *mut ffi::PyObject) -> *mut B {
+    let offset = B::layout().offset.load(Ordering::Relaxed);
+    object.cast::<u8>().wrapping_add(offset).cast()
+}
+
+/// Whether `object` is exactly of `B`'s type, not of a subclass.
+#[inline]
+pub fn is_exact<B: Body>(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: `object` is alive, so its type may be read.
+    ptr::eq(unsafe { ffi::Py_TYPE(object.as_ptr()) }, B::layout().class())
+}
+
+/// Sees `object` as a native object if it is exactly of `B`'s type: one comparison.
+#[inline]
+pub fn as_exact<'a, 'py, B: Body>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, Native<B>>> {
+    if is_exact::<B>(object) {
+        // SAFETY: checked just above.
+        return Some(unsafe { object.cast_unchecked() });
+    }
+    None
+}
+
+/// Sees `object` as a native object if it is of `B`'s type or a subclass.
+#[inline]
+pub fn as_native<'a, 'py, B: Body>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, Native<B>>> {
+    as_exact(object).or_else(|| object.cast::<Native<B>>().ok())
+}
+
+/// Makes an object of exactly `B`'s type, with this body.
+#[inline]
+pub fn create<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<'_, Native<B>>> {
+    let class = B::layout().class();
+    // SAFETY: `class` was set when the module was made; its `tp_alloc` is PyType_GenericAlloc.
+    let object = unsafe { ffi::PyType_GenericAlloc(class, 0) };
+    if object.is_null() {
+        return Err(PyErr::fetch(py));
+    }
+    // SAFETY: the body's room lies inside the allocation (basicsize = offset + size of B), is aligned (the
+    // builder rounds up), and nobody else has the pointer. A collection between the two lines cannot
+    // happen: the allocation itself was the last point where one may start.
+    unsafe {
+        body_pointer::<B>(object).write(body);
+        Ok(Bound::from_owned_ptr(py, object).cast_into_unchecked())
+    }
+}
+
+/// `tp_new`: the body exists before `__init__` runs.
+pub(super) unsafe extern "C" fn new<B: Body>(
+    class: *mut ffi::PyTypeObject,
+    _args: *mut ffi::PyObject,
+    _kwargs: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with a type that inherits ours; PyType_GenericAlloc is its tp_alloc.
+    unsafe {
+        let object = ffi::PyType_GenericAlloc(class, 0);
+        if !object.is_null() {
+            // SAFETY: as in `create`.
+            body_pointer::<B>(object).write(B::empty());
+        }
+        object
+    }
+}
+
+/// `tp_dealloc`.
+pub(super) unsafe extern "C" fn dealloc<B: Body>(object: *mut ffi::PyObject) {
+    let layout = B::layout();
+    // SAFETY: the reference count is zero, so nobody but us has the object; the body is whole
+    // (invariant 2). The order is CPython's own: finalize (which may resurrect), untrack, clear weak
+    // references, then the fields, then the memory. A heap type holds a reference from each instance.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        if (*class).tp_finalize.is_some() && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
+            return;
+        }
+        ffi::PyObject_GC_UnTrack(object.cast());
+        (*body_pointer::<B>(object)).unlink();
+        if layout.base_deallocates.load(Ordering::Relaxed) != 0 {
+            let base = layout.base.load(Ordering::Relaxed);
+            let base_is_heap = ffi::PyType_HasFeature(base, ffi::Py_TPFLAGS_HEAPTYPE) != 0;
+            // Weak references first: their callbacks must find the object unreachable but whole.
+            ffi::PyObject_ClearWeakRefs(object);
+            ptr::drop_in_place(body_pointer::<B>(object));
+            // The base untracks again, which needs a tracked or untracked but valid GC head: both are fine.
+            if let Some(base_dealloc) = (*base).tp_dealloc {
+                base_dealloc(object);
+            }
+            if !base_is_heap {
+                ffi::Py_DECREF(class.cast());
+            }
+            return;
+        }
+        if (*class).tp_weaklistoffset != 0 {
+            ffi::PyObject_ClearWeakRefs(object);
+        }
+        ptr::drop_in_place(body_pointer::<B>(object));
+        if let Some(free) = (*class).tp_free {
+            free(object.cast());
+        }
+        ffi::Py_DECREF(class.cast());
+    }
+}
+
+/// `tp_traverse`.
+pub(super) unsafe extern "C" fn traverse<B: Body>(
+    object: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    let layout = B::layout();
+    // SAFETY: CPython calls this with a live object of our type, the GIL held.
+    unsafe {
+        let base = layout.base.load(Ordering::Relaxed);
+        let mut visitor = Visitor { visit, arg, result: 0, _lifetime: PhantomData };
+        if layout.base_deallocates.load(Ordering::Relaxed) != 0 {
+            if let Some(base_traverse) = (*base).tp_traverse {
+                let result = base_traverse(object, visit, arg);
+                if result != 0 {
+                    return result;
+                }
+            }
+            if ffi::PyType_HasFeature(base, ffi::Py_TPFLAGS_HEAPTYPE) == 0 {
+                visitor.visit_pointer(ffi::Py_TYPE(object).cast());
+            }
+        } else {
+            visitor.visit_pointer(ffi::Py_TYPE(object).cast());
+        }
+        (*body_pointer::<B>(object)).traverse(&mut visitor);
+        visitor.result
+    }
+}
+
+/// `tp_clear`.
+pub(super) unsafe extern "C" fn clear<B: Body>(object: *mut ffi::PyObject) -> c_int {
+    let layout = B::layout();
+    // SAFETY: CPython calls this with a live object of our type, the GIL held.
+    unsafe {
+        (*body_pointer::<B>(object)).clear();
+        if layout.base_deallocates.load(Ordering::Relaxed) != 0 {
+            let base = layout.base.load(Ordering::Relaxed);
+            if let Some(base_clear) = (*base).tp_clear {
+                return base_clear(object);
+            }
+        }
+    }
+    0
+}
+
+/// `tp_finalize`. Keeps the exception that may be set while it runs.
+pub(super) unsafe extern "C" fn finalize<B: Body>(object: *mut ffi::PyObject) {
+    Python::attach(|py| {
+        // SAFETY: the GIL is held; the object is alive for the call; a fetched exception is restored.
+        unsafe {
+            let raised = super::compat::take_raised();
+            let this = Bound::from_borrowed_ptr(py, object);
+            B::finalize(this.cast_unchecked());
+            drop(this);
+            if !raised.is_null() {
+                let raised = Bound::from_owned_ptr(py, raised);
+                PyErr::from_value(raised).restore(py);
+            }
+        }
+    });
+}
+
+/// Shows owned objects to the garbage collector.
+pub struct Visitor<'a> {
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+    result: c_int,
+    _lifetime: PhantomData<&'a ()>,
+}
+
+impl Visitor<'_> {
+    /// Shows what is in a slot.
+    #[inline]
+    pub fn slot(&mut self, slot: &Slot) {
+        self.visit_pointer(slot.as_ptr());
+    }
+
+    /// Shows an owned object.
+    #[inline]
+    pub fn owned(&mut self, object: &Owned) {
+        self.visit_pointer(object.as_ptr());
+    }
+
+    #[inline]
+    fn visit_pointer(&mut self, pointer: *mut ffi::PyObject) {
+        if self.result == 0 && !pointer.is_null() {
+            // SAFETY: `visit` and `arg` came with the call to tp_traverse; `pointer` is an owned object.
+            self.result = unsafe { (self.visit)(pointer, self.arg) };
+        }
+    }
+}

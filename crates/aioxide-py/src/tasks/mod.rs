@@ -1,0 +1,155 @@
+//! `Task`: a coroutine that the loop runs.
+//!
+//! ```text
+//!            create
+//!              |
+//!              v          yields a pending future
+//!   Ready(exception?) --> Stepping ----------------> Waiting(future)
+//!        ^                 |    |                        |
+//!        |  yields nothing |    | ends                   | the future is done
+//!        +-----------------+    v                        |
+//!        |                   Finished                    |
+//!        +-----------------------------------------------+
+//! ```
+//! Ready: the task is in the loop's ready queue, exactly once; `to_throw` or the outcome of `waiter`, if it
+//! failed, is thrown at the next step. Waiting: it is a callback of `waiter`.
+//! Counterpart: `Lib/asyncio/tasks.py`, `TaskObj` in `Modules/_asynciomodule.c`.
+
+#![forbid(unsafe_code)]
+
+mod attributes;
+mod cancellation;
+mod current;
+mod init;
+mod methods;
+mod step;
+mod waiting;
+
+use std::cell::Cell;
+
+use pyo3::prelude::*;
+
+use crate::futures::{FutureLike, FutureState};
+use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visitor, as_native};
+
+pub use init::{Parts, create_task};
+pub use methods::build;
+pub use step::{ContextIs, run};
+pub use current::leave as leave_current;
+pub use waiting::{context_of, wakeup_of};
+
+/// The body of a `Task`.
+pub struct TaskBody {
+    future: FutureState,
+    /// Empty once it has ended eagerly, as in asyncio.
+    pub(super) coroutine: Slot,
+    pub(super) context: Slot,
+    /// `_fut_waiter`: what it waits for, or whose end made it ready.
+    pub(super) waiter: Slot,
+    /// Thrown into the coroutine at the next step.
+    pub(super) to_throw: Slot,
+    /// The name; empty for one that was not asked for yet: `Task-<number>`.
+    pub(super) name: Slot,
+    number: Cell<u64>,
+    /// A cancellation that could not be passed to `waiter`.
+    pub(super) must_cancel: Cell<bool>,
+    pub(super) log_destroy_pending: Cell<bool>,
+    /// `cancelling()`.
+    pub(super) cancel_requests: Cell<i32>,
+    /// How often it was stepped.
+    pub(super) steps: Cell<u32>,
+    links: Links,
+}
+
+/// A native task.
+pub type Task = Native<TaskBody>;
+
+static LAYOUT: Layout = Layout::unset();
+static LIVE: Head = Head::new();
+
+impl Body for TaskBody {
+    fn layout() -> &'static Layout {
+        &LAYOUT
+    }
+
+    fn empty() -> Self {
+        Self::with_future(FutureState::empty())
+    }
+
+    fn traverse(&self, visitor: &mut Visitor<'_>) {
+        self.future.traverse(visitor);
+        for slot in [&self.coroutine, &self.context, &self.waiter, &self.to_throw, &self.name] {
+            visitor.slot(slot);
+        }
+    }
+
+    fn clear(&self) {
+        self.future.clear();
+        for slot in [&self.coroutine, &self.context, &self.waiter, &self.to_throw, &self.name] {
+            slot.clear();
+        }
+    }
+
+    fn finalize(this: &Bound<'_, Task>) {
+        methods::finalize(this);
+    }
+
+    fn unlink(&self) {
+        self.links.leave();
+    }
+}
+
+impl FutureLike for TaskBody {
+    fn future(&self) -> &FutureState {
+        &self.future
+    }
+}
+
+impl TaskBody {
+    fn with_future(future: FutureState) -> Self {
+        Self {
+            future,
+            coroutine: Slot::empty(),
+            context: Slot::empty(),
+            waiter: Slot::empty(),
+            to_throw: Slot::empty(),
+            name: Slot::empty(),
+            number: Cell::new(0),
+            must_cancel: Cell::new(false),
+            log_destroy_pending: Cell::new(true),
+            cancel_requests: Cell::new(0),
+            steps: Cell::new(0),
+            links: Links::unlinked(),
+        }
+    }
+
+    /// Makes it visible to `all_tasks()`.
+    fn register(&self, this: &Bound<'_, Task>) {
+        self.links.enter(&LIVE, this);
+    }
+
+    /// Takes it out of `all_tasks()`, which shows no finished task.
+    fn unregister(&self) {
+        self.links.leave();
+    }
+}
+
+/// Every native task that was started and has not finished, of all loops.
+pub fn live(py: Python<'_>) -> Vec<Bound<'_, PyAny>> {
+    crate::object::linked(py, &LIVE)
+}
+
+/// Puts a ready task at the end of its loop's queue: natively on our loop, else by `call_soon`.
+#[inline]
+fn make_ready(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Some(native) = as_native::<crate::events::LoopBody>(event_loop)
+        && native.body().is_direct()
+    {
+        if native.body().closed.get() {
+            return Err(crate::errors::loop_closed());
+        }
+        native.body().push(crate::events::Entry::Task(Owned::new(this.as_any())));
+        return Ok(());
+    }
+    waiting::call_soon(this, event_loop)
+}

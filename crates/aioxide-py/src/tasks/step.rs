@@ -1,0 +1,119 @@
+//! One step of a task: resume the coroutine, then do as it asks.
+//!
+//! Measured (3.13, `sleep(0)` among 100 tasks): see docs/benchmarks.md, row "task switch".
+
+#![forbid(unsafe_code)]
+
+use pyo3::prelude::*;
+
+use super::waiting::wait_for;
+use super::{Task, cancellation, current, make_ready};
+use crate::errors::{ends_the_loop, invalid_state};
+use crate::futures::{self, FutureLike, State};
+use crate::imports::imports;
+use crate::object::{BodyOf, Owned, Sent, in_context, send, throw};
+
+/// Who has entered the task's context.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum ContextIs {
+    /// Nobody yet: the step does.
+    NotEntered,
+    /// The loop that calls the step as a callback.
+    Entered,
+}
+
+/// Runs one step of a ready task.
+///
+/// # Errors
+/// KeyboardInterrupt and SystemExit from the coroutine, after the task has ended with them; and what the
+/// loop must report: a context that cannot be entered, a task that is done already.
+#[inline]
+pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
+    let py = this.py();
+    let body = this.body();
+    let exception = outcome_of_waiter(this)?;
+    if body.future().done() {
+        return Err(invalid_state(py, "__step(): already done"));
+    }
+    let event_loop = body.future().require_loop(py)?;
+    let exception = if body.must_cancel.get() { cancellation::deliver(this, exception)? } else { exception };
+    body.waiter.clear();
+    current::enter(this, &event_loop)?;
+    let stepped = match context_is {
+        ContextIs::NotEntered => {
+            let context = body.context.get_or_none(py);
+            in_context(&context, || advance(this, &event_loop, exception))
+        }
+        ContextIs::Entered => Ok(advance(this, &event_loop, exception)),
+    };
+    let left = current::exit(this, &event_loop);
+    stepped?.and(left)
+}
+
+/// The first step of an eager task, in its context; its loop's current task is set by the caller.
+pub fn run_eagerly(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    let context = this.body().context.get_or_none(this.py());
+    in_context(&context, || advance(this, event_loop, None))?
+}
+
+/// The exception that made the task ready, if one did.
+#[inline]
+fn outcome_of_waiter<'py>(this: &Bound<'py, Task>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = this.py();
+    let body = this.body();
+    if let Some(exception) = body.to_throw.take() {
+        return Ok(Some(exception.into_bound(py)));
+    }
+    let Some(waiter) = body.waiter.get(py) else { return Ok(None) };
+    super::waiting::failure_of(&waiter)
+}
+
+/// Resumes the coroutine and acts on what it gives back.
+#[inline]
+fn advance(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>, exception: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+    let py = this.py();
+    let body = this.body();
+    body.steps.set(body.steps.get().wrapping_add(1));
+    let coroutine = body.coroutine.get_or_none(py);
+    let sent = match exception {
+        None => send(&coroutine),
+        Some(exception) => throw(&coroutine, &exception),
+    };
+    match sent {
+        Sent::Yielded(value) if value.is_none() => make_ready(this, event_loop),
+        Sent::Yielded(value) => wait_for(this, event_loop, &value),
+        Sent::Returned(value) => finish(this, value),
+        Sent::Raised(exception) => fail(this, &exception),
+    }
+}
+
+#[inline]
+fn finish(this: &Bound<'_, Task>, value: Bound<'_, PyAny>) -> PyResult<()> {
+    let body = this.body();
+    body.unregister();
+    if body.must_cancel.replace(false) {
+        // Cancelled right before the coroutine returned: the cancellation wins.
+        let message = body.future().rare().and_then(|rare| rare.cancel_message.get(this.py()));
+        futures::cancel(this, message.as_ref())?;
+        return Ok(());
+    }
+    futures::set_result(this, Owned::from(value))
+}
+
+#[cold]
+fn fail(this: &Bound<'_, Task>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = this.py();
+    let body = this.body();
+    body.unregister();
+    if exception.is_instance(imports(py)?.cancelled_error.bind(py))? {
+        body.future().rare_mut().cancelled_error.set(Owned::new(exception));
+        futures::cancel(this, None)?;
+        return Ok(());
+    }
+    debug_assert!(body.future().state.get() == State::Pending);
+    futures::set_exception(this, exception)?;
+    if ends_the_loop(py, exception) {
+        return Err(PyErr::from_value(exception.clone()));
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! `Probe`: what a loop shows to other threads while it runs.
+//!
+//! The loop's thread is the only writer, so a counter is raised by a plain load and store: no
+//! locked instruction, and nothing measurable when nobody looks. Readers see values that are a few
+//! nanoseconds old and need not agree with each other; a watchdog compares samples that lie
+//! milliseconds apart.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A loop's counters.
+#[derive(Debug, Default)]
+// Its own cache line: a watchdog that reads must not slow the writes to what lies beside it.
+#[repr(align(64))]
+pub struct Probe {
+    steps: AtomicU64,
+    polls: AtomicU64,
+    asleep_nanos: AtomicU64,
+    in_callbacks: AtomicBool,
+}
+
+impl Probe {
+    /// Makes a probe with all counters at zero.
+    pub const fn new() -> Probe {
+        Probe {
+            steps: AtomicU64::new(0),
+            polls: AtomicU64::new(0),
+            asleep_nanos: AtomicU64::new(0),
+            in_callbacks: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts a handle that begins to run. The loop's thread only.
+    #[inline]
+    pub fn step(&self) {
+        raise(&self.steps, 1);
+    }
+
+    /// Counts a poll that has ended. The loop's thread only.
+    #[inline]
+    pub fn polled(&self) {
+        raise(&self.polls, 1);
+    }
+
+    /// Adds the time of a wait that has ended. The loop's thread only.
+    #[inline]
+    pub fn slept(&self, duration: Duration) {
+        raise(&self.asleep_nanos, duration.as_nanos() as u64);
+    }
+
+    /// Shows that handles are being run. The loop's thread only.
+    #[inline]
+    pub fn enter_callbacks(&self) {
+        self.in_callbacks.store(true, Ordering::Relaxed);
+    }
+
+    /// Shows that no handle is being run. The loop's thread only.
+    #[inline]
+    pub fn leave_callbacks(&self) {
+        self.in_callbacks.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns how many handles have begun to run.
+    #[inline]
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many polls have ended.
+    #[inline]
+    pub fn polls(&self) -> u64 {
+        self.polls.load(Ordering::Relaxed)
+    }
+
+    /// Returns how long the loop has waited in all.
+    #[inline]
+    pub fn asleep(&self) -> Duration {
+        Duration::from_nanos(self.asleep_nanos.load(Ordering::Relaxed))
+    }
+
+    /// Returns whether handles are being run.
+    #[inline]
+    pub fn in_callbacks(&self) -> bool {
+        self.in_callbacks.load(Ordering::Relaxed)
+    }
+
+    /// Reads everything at once.
+    pub fn sample(&self) -> Sample {
+        Sample {
+            steps: self.steps(),
+            polls: self.polls(),
+            asleep: self.asleep(),
+            in_callbacks: self.in_callbacks(),
+        }
+    }
+}
+
+/// What a [`Probe`] showed at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sample {
+    /// Handles that have begun to run.
+    pub steps: u64,
+    /// Polls that have ended.
+    pub polls: u64,
+    /// Time waited.
+    pub asleep: Duration,
+    /// Whether handles are being run.
+    pub in_callbacks: bool,
+}
+
+impl Sample {
+    /// Returns whether the very handle that was running at `earlier`, a former sample of the same
+    /// probe, is running still: it has blocked the loop since.
+    pub fn is_stuck_since(&self, earlier: &Sample) -> bool {
+        self.in_callbacks
+            && earlier.in_callbacks
+            && self.steps == earlier.steps
+            && self.polls == earlier.polls
+    }
+}
+
+/// Raises a counter that only this thread writes.
+#[inline]
+fn raise(counter: &AtomicU64, by: u64) {
+    let value = counter.load(Ordering::Relaxed);
+    counter.store(value.wrapping_add(by), Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_shows_what_was_counted() {
+        let probe = Probe::new();
+        probe.enter_callbacks();
+        probe.step();
+        probe.step();
+        probe.polled();
+        probe.slept(Duration::from_nanos(40));
+        probe.slept(Duration::from_nanos(2));
+        let sample = probe.sample();
+        let expected = Sample {
+            steps: 2,
+            polls: 1,
+            asleep: Duration::from_nanos(42),
+            in_callbacks: true,
+        };
+        assert_eq!(sample, expected);
+        probe.leave_callbacks();
+        assert!(!probe.in_callbacks());
+    }
+
+    #[test]
+    fn a_loop_is_stuck_when_the_same_handle_runs_in_two_samples() {
+        let probe = Probe::new();
+        let idle = probe.sample();
+        assert!(!probe.sample().is_stuck_since(&idle));
+        probe.enter_callbacks();
+        probe.step();
+        let running = probe.sample();
+        assert!(!running.is_stuck_since(&idle));
+        assert!(probe.sample().is_stuck_since(&running));
+        probe.step();
+        assert!(!probe.sample().is_stuck_since(&running));
+        let running = probe.sample();
+        probe.leave_callbacks();
+        assert!(!probe.sample().is_stuck_since(&running));
+    }
+}

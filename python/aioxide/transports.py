@@ -1,0 +1,3 @@
+"""The cold half of transports."""
+
+from __future__ import annotations
