@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import resource
 import time
 from collections.abc import Callable, Coroutine
@@ -37,7 +38,9 @@ def sleeping(peer: Loaded) -> Measurement:
     return park(peer, wait)
 
 
-def park(peer: Loaded, wait: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]]) -> Measurement:
+def park(
+    peer: Loaded, wait: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]]
+) -> Measurement:
     async def main() -> Measurement:
         loop = asyncio.get_running_loop()
         peer.check(loop)
@@ -57,7 +60,7 @@ def park(peer: Loaded, wait: Callable[[asyncio.AbstractEventLoop], Coroutine[Any
         seconds = time.perf_counter() - start
         cpu = time.process_time() - cpu
         grown = resident_bytes() - before
-        waiting = sum(task.get_coro().cr_suspended for task in tasks)
+        waiting = sum(suspended(task) for task in tasks)
         expect(waiting, PARKED, "tasks suspended")
         for task in tasks:
             task.cancel()
@@ -67,6 +70,11 @@ def park(peer: Loaded, wait: Callable[[asyncio.AbstractEventLoop], Coroutine[Any
 
     with asyncio.Runner(loop_factory=peer.new_event_loop) as runner:
         return runner.run(main())
+
+
+def suspended(task: asyncio.Task[None]) -> bool:
+    coroutine = task.get_coro()
+    return inspect.iscoroutine(coroutine) and coroutine.cr_suspended
 
 
 def resident_bytes() -> int:

@@ -69,9 +69,11 @@ def load_aioxide_factory() -> Loaded:
 
 
 def aioxide_version() -> str:
-    import aioxide
-
-    return str(getattr(aioxide, "__version__", None) or importlib.metadata.version("aioxide"))
+    try:
+        return importlib.metadata.version("aioxide")
+    except importlib.metadata.PackageNotFoundError:
+        # An ImportError, which would read as "not installed" here: the package is on the path only.
+        return "from the source tree"
 
 
 PEERS: dict[str, Callable[[], Loaded]] = {

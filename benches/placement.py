@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ("Placement", "cpu_seconds", "pinned_to")
+__all__ = ("Placement", "children_on", "cpu_seconds")
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,21 @@ class Placement:
         return f"measured process on CPU {self.measured}, load generator on CPU {self.driver}"
 
 
-def pinned_to(cpu: int | None) -> Callable[[], None] | None:
-    """A ``preexec_fn`` that pins the child, so that nothing of it ever ran elsewhere."""
+@contextmanager
+def children_on(cpu: int | None) -> Iterator[None]:
+    """What is started inside the block runs on ``cpu`` from its first instruction: it inherits this.
+
+    Not a ``preexec_fn``, which runs Python between fork and exec.
+    """
     if cpu is None:
-        return None
-    return lambda: os.sched_setaffinity(0, {cpu})
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import asdict, dataclass, field
+from typing import TypedDict
 
 from rows import Limit, Row, Target
 
-__all__ = ("OURS", "Cell", "Results", "Verdict")
+__all__ = ("OURS", "Cell", "Results", "Sample", "Verdict")
 
 #: The column whose ratios are printed and held against the targets.
 OURS = "aioxide"
+
+
+class Sample(TypedDict):
+    """What one process under test reports."""
+
+    metrics: dict[str, float]
+    operations: int
+    #: CPU time by wall time: below 1, the process waited, or others used its CPU.
+    busy: float
 
 
 @dataclass
@@ -18,7 +28,6 @@ class Cell:
     """One row of one peer: a value for each alternation, or the error that stopped it."""
 
     values: list[float] = field(default_factory=list)
-    #: CPU time by wall time of each sample.
     busy: list[float] = field(default_factory=list)
     error: str | None = None
 
@@ -49,6 +58,8 @@ class Results:
     peers: dict[str, str]
     machine: dict[str, str]
     options: dict[str, object]
+    #: Peers that are installed but do not start, and why.
+    broken: dict[str, str] = field(default_factory=dict)
     cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
 
     def cell(self, row: Row, peer: str) -> Cell:
@@ -70,12 +81,16 @@ class Results:
         return None if ratio is None else ratio >= target.ratio
 
     def errors(self) -> list[str]:
-        return [f"{row}, {peer}: {cell.error}" for (row, peer), cell in self.cells.items() if cell.error]
+        stopped = [
+            f"{row}, {peer}: {cell.error}" for (row, peer), cell in self.cells.items() if cell.error
+        ]
+        return [f"{peer} does not start: {error}" for peer, error in self.broken.items()] + stopped
 
     def as_json(self) -> dict[str, object]:
         return {
             "machine": self.machine,
             "peers": self.peers,
+            "errors": self.errors(),
             "options": self.options,
             "rows": [self.row_as_json(row) for row in self.rows],
         }

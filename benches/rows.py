@@ -80,6 +80,21 @@ def tcp_row(kibibytes: int, connections: int) -> Row:
     return Row(name, title, name, "server_cpu", "us CPU", tuple(targets))
 
 
+def parked_rows(workload: str, title: str) -> tuple[Row, Row]:
+    limit = Limit(850, "at most 850 bytes")
+    return (
+        Row(f"{workload}_bytes", f"{title}: memory of one", workload, "bytes", "bytes", (limit,)),
+        Row(
+            f"{workload}_creation",
+            f"{title}: creation of one",
+            workload,
+            "time",
+            "ns",
+            (faster(3),),
+        ),
+    )
+
+
 ROWS: tuple[Row, ...] = (
     time_row("task_switch", "task switch: `sleep(0)`, 100 tasks", faster(5)),
     time_row("spawn_await", "spawn a task and await it", faster(5)),
@@ -95,17 +110,14 @@ ROWS: tuple[Row, ...] = (
         "loop create and close",
         Target("asyncio", 1.0, "no dearer than asyncio"),
     ),
+    *parked_rows("parked", "100k parked tasks"),
+    *parked_rows("sleeping", "100k tasks in `sleep(3600)`"),
     Row(
-        "parked_bytes",
-        "100k parked tasks: memory of one",
-        "parked",
-        "bytes",
-        "bytes",
-        (Limit(850, "at most 850 bytes"),),
+        "poll_delay",
+        "longest wait of a ready fd under 100 spinning tasks",
+        "poll_delay",
+        "steps",
+        "steps",
     ),
-    Row("parked_creation", "100k parked tasks: creation of one", "parked", "time", "ns", (faster(3),)),
-    Row("sleeping_bytes", "100k tasks in `sleep(3600)`: memory of one", "sleeping", "bytes", "bytes"),
-    Row("sleeping_creation", "100k tasks in `sleep(3600)`: creation of one", "sleeping", "time", "ns"),
-    Row("poll_delay", "longest wait of a ready fd under 100 spinning tasks", "poll_delay", "steps", "steps"),
     *(tcp_row(size, count) for size in TCP_KIBIBYTES for count in TCP_CONNECTIONS),
 )

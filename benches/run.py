@@ -15,9 +15,9 @@ from pathlib import Path
 
 import machine
 import tcp
-from placement import Placement, pinned_to
+from placement import Placement, children_on
 from report import markdown
-from results import Results
+from results import Results, Sample
 from rows import Row, select
 
 HERE = Path(__file__).resolve().parent
@@ -47,10 +47,13 @@ class Bench:
                 continue
             completed = self.worker("describe", peer)
             if completed.returncode == NOT_INSTALLED:
-                say(f"{peer} is left out, it cannot be imported: {completed.stderr.strip()}")
+                say(f"{peer} is left out, it cannot be imported: {last_line(completed.stderr)}")
                 continue
             if completed.returncode != 0:
-                raise SystemExit(f"{peer} does not start:\n{completed.stderr}")
+                # Installed but broken: the others are still worth measuring, and the exit code tells.
+                self.results.broken[peer] = last_line(completed.stderr)
+                say(f"{peer} is left out, it does not start:\n{completed.stderr.rstrip()}")
+                continue
             described = json.loads(completed.stdout)
             self.results.peers[peer] = described["version"]
             self.results.machine["python"] = described["python"].replace("\n", " ")
@@ -98,27 +101,26 @@ class Bench:
     def metric(self, row: Row) -> str:
         return "cpu" if row.metric == "time" and self.options.clock == "cpu" else row.metric
 
-    def sample(self, row: Row, peer: str) -> dict:
+    def sample(self, row: Row, peer: str) -> Sample:
         if row.is_tcp:
-            assert self.programs is not None, "TCP rows are dropped where the programs cannot be built"
-            return tcp.sample(
-                peer, row.workload, self.options.seconds, self.options.python, self.programs, self.placement
+            assert self.programs is not None, (
+                "TCP rows are dropped where the programs cannot be built"
             )
-        completed = self.worker("sample", peer, row.workload, "--minimum", str(self.options.seconds))
+            server = tcp.Server(peer, self.options.python, self.programs, self.placement)
+            return tcp.sample(server, row.workload, self.options.seconds)
+        minimum = str(self.options.seconds)
+        completed = self.worker("sample", peer, row.workload, "--minimum", minimum)
         if completed.returncode != 0:
-            reason = completed.stderr.strip().splitlines()[-1:] or [f"exit code {completed.returncode}"]
-            raise RuntimeError(reason[0])
-        return json.loads(completed.stdout)
+            raise RuntimeError(last_line(completed.stderr) or f"exit code {completed.returncode}")
+        sample: Sample = json.loads(completed.stdout)
+        return sample
 
     def worker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self.options.python, WORKER, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            preexec_fn=pinned_to(self.placement.measured),
-            check=False,
-        )
+        command = [self.options.python, WORKER, *arguments]
+        with children_on(self.placement.measured):
+            return subprocess.run(
+                command, capture_output=True, text=True, timeout=PATIENCE, check=False
+            )
 
 
 def main() -> int:
@@ -135,23 +137,25 @@ def main() -> int:
     if options.markdown:
         options.markdown.write_text(page, encoding="utf-8")
     if options.json:
-        options.json.write_text(json.dumps(bench.results.as_json(), indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(bench.results.as_json(), indent=2)
+        options.json.write_text(text + "\n", encoding="utf-8")
     return 1 if bench.results.errors() else 0
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", type=Path, default=default_python(), help="interpreter with the peers")
-    parser.add_argument("--rows", action="append", default=[], help="names or patterns, comma-separated")
-    parser.add_argument("--peers", type=lambda text: text.split(","), default=list(PEERS))
-    parser.add_argument("--alternations", type=int, help="samples of each peer in each row (7)")
-    parser.add_argument("--seconds", type=float, help="least length of one sample (0.3)")
-    parser.add_argument("--quick", action="store_true", help="3 samples of 0.1 s, for a first look")
-    parser.add_argument(
-        "--clock", choices=("wall", "cpu"), default="wall", help="cpu: less disturbed on a shared machine"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", type=Path, help="writes every sample there")
-    parser.add_argument("--markdown", type=Path, help="writes the page there, too")
+    add = parser.add_argument
+    add("--python", type=Path, default=default_python(), help="interpreter with the peers")
+    add("--rows", action="append", default=[], help="names or patterns, comma-separated")
+    add("--peers", type=lambda text: text.split(","), default=list(PEERS))
+    add("--alternations", type=int, help="samples of each peer in each row (7)")
+    add("--seconds", type=float, help="least length of one sample (0.3)")
+    add("--quick", action="store_true", help="3 samples of 0.1 s, for a first look")
+    add("--clock", choices=("wall", "cpu"), default="wall", help="cpu: for a shared machine")
+    add("--json", type=Path, help="writes every sample there")
+    add("--markdown", type=Path, help="writes the page there, too")
     options = parser.parse_args()
     options.alternations = options.alternations or (3 if options.quick else 7)
     options.seconds = options.seconds or (0.1 if options.quick else 0.3)
@@ -166,6 +170,11 @@ def default_python() -> Path:
     """The project's own environment where it was made, this interpreter elsewhere."""
     environment = HERE.parent / ".venv" / "3.13" / "bin" / "python"
     return environment if environment.exists() else Path(sys.executable)
+
+
+def last_line(text: str) -> str:
+    """Where a traceback names its exception."""
+    return "".join(text.strip().splitlines()[-1:])
 
 
 def say(text: str, end: str = "\n") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from placement import Placement, cpu_seconds, pinned_to
+from placement import Placement, children_on, cpu_seconds
+from results import Sample
 
-__all__ = ("FLOOR", "Programs", "build", "sample")
+__all__ = ("FLOOR", "Programs", "Server", "build", "sample")
 
 #: The peer that is no Python at all.
 FLOOR = "epoll"
@@ -38,56 +40,69 @@ def build() -> Programs:
     if shutil.which("cargo") is None:
         raise FileNotFoundError("cargo is not installed")
     manifest = HERE / "load" / "Cargo.toml"
-    subprocess.run(
-        ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", manifest, "--target-dir", TARGET],
-        check=True,
-        stdout=sys.stderr,
-    )
+    command = ["cargo", "build", "--quiet", "--release", "--locked"]
+    folders: list[str | Path] = ["--manifest-path", manifest, "--target-dir", TARGET]
+    subprocess.run([*command, *folders], check=True, stdout=sys.stderr)
     return Programs(TARGET / "release" / "load", TARGET / "release" / "epoll_echo")
 
 
-def sample(
-    peer: str, workload: str, seconds: float, python: Path, programs: Programs, placement: Placement
-) -> dict[str, object]:
-    """One run of ``tcp_{size}k_{connections}`` against a fresh server of the peer."""
+@dataclass(frozen=True)
+class Server:
+    """Which server is measured, and where."""
+
+    peer: str
+    python: Path
+    programs: Programs
+    placement: Placement
+
+    @property
+    def command(self) -> list[str | Path]:
+        if self.peer == FLOOR:
+            return [self.programs.epoll_echo]
+        return [self.python, HERE / "echo_server.py", self.peer]
+
+
+def sample(server: Server, workload: str, seconds: float) -> Sample:
+    """One run of ``tcp_{size}k_{connections}`` against a fresh server."""
     _, size, connections = workload.split("_")
     length = int(size.removesuffix("k")) * 1024
-    command: list[str | Path] = [python, HERE / "echo_server.py", peer]
-    if peer == FLOOR:
-        command = [programs.epoll_echo]
-    with running(command, placement.measured) as server:
-        port = line_of(server).strip()
-        load_command = [programs.load, port, connections, str(length), str(seconds)]
-        with running(load_command, placement.driver) as load:
+    placement = server.placement
+    with running(server.command, placement.measured) as serving:
+        port = line_of(serving).strip()
+        command: list[str | Path] = [
+            server.programs.load,
+            port,
+            connections,
+            str(length),
+            str(seconds),
+        ]
+        with running(command, placement.driver) as load:
             if line_of(load) != "warm\n":
                 raise RuntimeError(f"load generator: {errors_of(load)}")
-            before = cpu_seconds(server.pid)
+            before = cpu_seconds(serving.pid)
             output, errors = load.communicate("go\n", timeout=seconds + PATIENCE)
-            used = cpu_seconds(server.pid) - before
+            used = cpu_seconds(serving.pid) - before
             if load.returncode != 0:
                 raise RuntimeError(f"load generator: {errors.strip()}")
     result = json.loads(output)
-    requests = result["requests"]
-    metrics = {
-        "server_cpu": used / requests * 1e6,
-        "requests_per_second": requests / result["seconds"],
-        "p50_us": result["p50_us"],
-        "p99_us": result["p99_us"],
-    }
-    return {"metrics": metrics, "operations": requests, "busy": used / result["seconds"]}
+    return Sample(
+        metrics={
+            "server_cpu": used / result["requests"] * 1e6,
+            "requests_per_second": result["requests"] / result["seconds"],
+            "p50_us": result["p50_us"],
+            "p99_us": result["p99_us"],
+        },
+        operations=result["requests"],
+        busy=used / result["seconds"],
+    )
 
 
 @contextmanager
 def running(command: list[str | Path], cpu: int | None) -> Iterator[subprocess.Popen[str]]:
     """A child that is killed at the end of the block, however that is left."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=pinned_to(cpu),
-    )
+    pipe = subprocess.PIPE
+    with children_on(cpu):
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     try:
         yield process
     finally:
@@ -96,7 +111,11 @@ def running(command: list[str | Path], cpu: int | None) -> Iterator[subprocess.P
 
 
 def line_of(process: subprocess.Popen[str]) -> str:
-    line = stream(process.stdout).readline()
+    output = stream(process.stdout)
+    ready, _, _ = select.select([output], [], [], PATIENCE)
+    if not ready:
+        raise RuntimeError(f"{process.args!r} said nothing for {PATIENCE} s")
+    line = output.readline()
     if not line:
         raise RuntimeError(f"{process.args!r} said nothing: {errors_of(process)}")
     return line

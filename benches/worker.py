@@ -25,7 +25,9 @@ def main() -> int:
     parser.add_argument("action", choices=("describe", "sample"))
     parser.add_argument("peer", choices=tuple(peers.PEERS))
     parser.add_argument("workload", nargs="?")
-    parser.add_argument("--minimum", type=float, default=0.3, help="seconds of one sample, at least")
+    parser.add_argument(
+        "--minimum", type=float, default=0.3, help="seconds of one sample, at least"
+    )
     options = parser.parse_args()
     try:
         peer = peers.load(options.peer)

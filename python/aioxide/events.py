@@ -15,7 +15,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
-from . import loops
+from . import loops, transports
 from ._aioxide import LoopCore
 from .queues_view import ReadyView, ScheduledView
 from .selector import EngineSelector
@@ -133,6 +133,10 @@ class EventLoop(LoopCore, _StdlibLoop):  # type: ignore[misc]
                 signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
         return removed
 
+    def _make_socket_transport(
+        self, sock: socket.socket, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
+    ) -> Any:
+        return transports.make_socket_transport(self, sock, protocol, waiter, extra, server)
 
 
 def new_event_loop(*, strict_polling: bool = False) -> EventLoop:

@@ -161,7 +161,7 @@ fn poller() -> io::Result<()> {
     poller.modify(fd, Interest::WRITABLE)?;
     let timeouts = [
         ("none", None),
-        ("10 ms", Some(Duration::from_millis(10))),
+        ("2 ms", Some(Duration::from_millis(2))),
         ("10 s", Some(Duration::from_secs(10))),
     ];
     for (name, timeout) in timeouts {

@@ -6,7 +6,7 @@
 //! Reading the clock costs 20-30 ns, so it is read after every `stride` handles only. The stride
 //! doubles while handles are quick and falls back to one as soon as they are slow.
 //!
-//! `benches/engine.rs` (`budget`) has the numbers: about 1 ns for each handle.
+//! `benches/engine.rs` (`budget`) has the numbers: about 3 ns for each handle, all looks included.
 
 use std::time::Duration;
 

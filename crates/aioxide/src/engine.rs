@@ -94,7 +94,8 @@ impl<H> Engine<H> {
         timeout
     }
 
-    /// Ends a wait that [`Engine::begin_wait`] prepared, whatever came of it.
+    /// Ends a wait that [`Engine::begin_wait`] prepared, whatever came of it; or a poll with a zero
+    /// timeout, which needs no preparation.
     pub fn end_wait(&mut self) {
         self.inbox.end_sleep();
         self.probe.polled();

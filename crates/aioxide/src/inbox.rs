@@ -97,10 +97,15 @@ impl<H> Inbox<H> {
         self.state.fetch_or(SLEEPING, Ordering::AcqRel) & (PENDING | WOKEN) == 0
     }
 
-    /// Announces that the wait is over. Whatever another thread did before it called
-    /// [`Inbox::wake`] is visible after this. The loop's thread.
+    /// Announces that the wait is over; also after a poll that [`Inbox::begin_sleep`] did not
+    /// precede. Whatever another thread did before it called [`Inbox::wake`] is visible after
+    /// this. The loop's thread.
     pub fn end_sleep(&self) {
-        self.state.fetch_and(!(SLEEPING | WOKEN), Ordering::AcqRel);
+        // A poll that did not sleep and that nobody asked for has nothing to clear: no locked
+        // instruction then. A bit that is set just after the look concerns the next wait.
+        if self.state.load(Ordering::Acquire) & (SLEEPING | WOKEN) != 0 {
+            self.state.fetch_and(!(SLEEPING | WOKEN), Ordering::AcqRel);
+        }
     }
 
     /// Makes the eventfd unreadable again. The loop calls this when the poller reported it, before

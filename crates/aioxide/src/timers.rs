@@ -243,7 +243,7 @@ impl<H> Timers<H> {
                 .map(|(index, _)| first + index);
         };
         // Which child is earliest is as good as random: indices computed from comparisons, not
-        // branches on them, save a third of the time of a removal.
+        // branches on them, save a quarter of the time of a removal.
         let left = usize::from(children[1].before(&children[0]));
         let right = 2 + usize::from(children[3].before(&children[2]));
         let least = [left, right][usize::from(children[right].before(&children[left]))];

@@ -217,7 +217,6 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     builder = run::run_methods(builder);
     builder = views::view_methods(builder);
     builder = watching::watching_methods(builder);
-    builder = crate::transports::transport_methods(builder);
     builder
         .method(method(c"_open", c"Opens the engine. Called once, by __init__.", open))
         .finish::<LoopBody>(py, c"aioxide.LoopCore", c"The native base of the event loop.", None, false)

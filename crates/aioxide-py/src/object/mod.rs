@@ -21,6 +21,7 @@
 mod args;
 mod call;
 pub mod compat;
+pub mod descriptor;
 mod links;
 mod methods;
 mod native;

@@ -151,8 +151,8 @@ fn a_loop_that_sleeps_for_good_has_received_everything() {
 fn a_loop_that_sleeps_for_good_has_come_round_after_every_wake() {
     let turns: Vec<Step> = [TURN, TURN, TURN].concat();
     let wake = [Step::Announce, Step::Signal];
-    let push = [Step::Enqueue(1), Step::Signal];
-    let (asleep, _) = explore(&[&turns, &wake, &push, &wake], &mut |world, ended| {
+    let push_and_wake = [Step::Enqueue(1), Step::Signal, Step::Announce, Step::Signal];
+    let (asleep, _) = explore(&[&turns, &wake, &push_and_wake], &mut |world, ended| {
         if !ended {
             assert_eq!(world.wakes_seen, 2, "lost a wake-up");
             assert_eq!(world.received.len(), 1);

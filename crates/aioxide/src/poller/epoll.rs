@@ -6,14 +6,16 @@
 //! as precise:
 //!
 //! ```text
-//! none or zero        epoll_wait                            one call
-//! up to 50 ms         ppoll(epoll fd), epoll_wait(0)        one call when time runs out, else two
-//! more                epoll_wait for most of it, then the   one call when an event comes in the
-//!                     rest as above                         first part, as nearly all do
+//! none or zero    epoll_wait                                one call
+//! up to 3 ms      ppoll(epoll fd), then epoll_wait(0)       one call when time runs out, else two
+//! more            epoll_wait for most of it, then the       one call when an event comes in the
+//!                 rest as above                             first part, as nearly all do
 //! ```
 //!
-//! The last line also keeps long timers precise: the kernel may end a wait late by 1/1000 of it, so
-//! a wait of 10 s alone could be 10 ms late.
+//! The second call costs about 1 us (`benches/engine.rs`, `poller`), so a busy server with a timer
+//! pending must not pay it for each message; the price of the last line is one more awakening for
+//! each timer that is waited for, which is rare beside it. That line also keeps long timers
+//! precise: the kernel may end a wait late by 1/1000 of it, 10 ms for a wait of 10 s.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -24,7 +26,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 
 use super::{Event, Interest};
-use crate::clock::{Deadline, now};
+use crate::clock::now;
 use crate::sys::with_descriptor;
 
 /// The poller on Linux.
@@ -65,7 +67,7 @@ impl Backend {
             None => self.collect(events, None),
             Some(Duration::ZERO) => self.collect(events, Some(&ZERO)),
             Some(timeout) if timeout <= PRECISE_WAIT => self.wait_precisely(events, timeout),
-            Some(timeout) => self.wait_until(events, now().saturating_add(timeout)),
+            Some(timeout) => self.wait_coarsely(events, timeout),
         };
         match waited {
             Ok(()) | Err(Errno::INTR) => Ok(()),
@@ -73,16 +75,11 @@ impl Backend {
         }
     }
 
-    /// Waits in milliseconds while the deadline is far, and precisely when it is near.
-    fn wait_until(&self, events: &mut Vec<Event>, deadline: Deadline) -> rustix::io::Result<()> {
-        loop {
-            let left = deadline.saturating_duration_since(now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            if left <= PRECISE_WAIT {
-                return self.wait_precisely(events, left);
-            }
+    /// Waits in milliseconds while the end is far, and precisely when it is near.
+    fn wait_coarsely(&self, events: &mut Vec<Event>, timeout: Duration) -> rustix::io::Result<()> {
+        let deadline = now().saturating_add(timeout);
+        let mut left = timeout;
+        while left > PRECISE_WAIT {
             // Twice the kernel's slack, and one millisecond, are left for the precise part.
             let coarse = (left - left / 500 - Duration::from_millis(1)).min(LONGEST_COARSE_WAIT);
             let coarse = Duration::from_millis(coarse.as_millis() as u64);
@@ -90,7 +87,12 @@ impl Backend {
             if !events.is_empty() {
                 return Ok(());
             }
+            left = deadline.saturating_duration_since(now());
         }
+        if left.is_zero() {
+            return Ok(());
+        }
+        self.wait_precisely(events, left)
     }
 
     /// Waits to the nanosecond, as far as the kernel's slack (50 us by default) allows.
@@ -160,8 +162,9 @@ fn timespec(duration: Duration) -> Timespec {
 /// bigger one costs nothing; 512 events are 6 KiB. epoll rotates its list: none starves.
 pub(super) const EVENTS_PER_WAIT: usize = 512;
 
-/// Up to here waiting precisely costs no precision: 1/1000 of it is the kernel's default slack, 50 us.
-const PRECISE_WAIT: Duration = Duration::from_millis(50);
+/// Shorter waits are precise from the start. A coarse wait ends at least a millisecond early, so for
+/// these it would buy little.
+const PRECISE_WAIT: Duration = Duration::from_millis(3);
 
 /// asyncio's `MAXIMUM_SELECT_TIMEOUT`. `epoll_wait` itself takes 24 days.
 const LONGEST_COARSE_WAIT: Duration = Duration::from_secs(24 * 3600);

@@ -1,0 +1,44 @@
+//! Receiving and sending on a descriptor that Python owns.
+
+use std::io;
+use std::io::IoSlice;
+use std::os::fd::{BorrowedFd, RawFd};
+
+use rustix::net::{RecvFlags, SendFlags};
+
+/// Lends a descriptor for one call.
+fn lend<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(rustix::io::Errno::BADF.raw_os_error()));
+    }
+    // SAFETY: not -1, checked just above. The kernel checks the rest: a descriptor that was closed fails
+    // with EBADF; one that was closed and opened again is the transport's mistake, not memory's.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// `recv(2)` into `buffer`. Zero is the end of the stream.
+///
+/// # Errors
+/// As the system says; WouldBlock if nothing is there.
+#[inline]
+pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = rustix::net::recv(lend(fd)?, buffer, RecvFlags::empty())?;
+    Ok(count)
+}
+
+/// `send(2)`, without SIGPIPE. Returns how much the system took.
+///
+/// # Errors
+/// As the system says; WouldBlock if its buffer is full.
+#[inline]
+pub fn send(fd: RawFd, data: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(lend(fd)?, data, SendFlags::NOSIGNAL)?)
+}
+
+/// `writev(2)`. Returns how much the system took.
+///
+/// # Errors
+/// As the system says; WouldBlock if its buffer is full.
+pub fn send_vectored(fd: RawFd, data: &[IoSlice<'_>]) -> io::Result<usize> {
+    Ok(rustix::io::writev(lend(fd)?, data)?)
+}

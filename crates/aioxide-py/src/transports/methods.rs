@@ -1,0 +1,126 @@
+//! The protocol, flow control, and what is known of the connection.
+
+#![forbid(unsafe_code)]
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict};
+
+use super::{Phase, SocketTransport, reading};
+use crate::imports::imports;
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs, method_one};
+
+/// Adds the methods.
+pub fn transport_methods(builder: TypeBuilder) -> TypeBuilder {
+    builder
+        .method(method(c"get_extra_info", c"What is known of the connection, by name.", extra_info))
+        .method(method_one(c"set_protocol", c"Sets the protocol that gets what is read.", set_protocol))
+        .method(method_noargs(c"get_protocol", c"The protocol.", protocol))
+        .method(method_noargs(c"is_reading", c"Whether it reads.", is_reading))
+        .method(method_noargs(c"pause_reading", c"Stops reading.", pause_reading))
+        .method(method_noargs(c"resume_reading", c"Reads again.", resume_reading))
+        .method(method_noargs(c"_begin_reading", c"Reads from now on, unless it was paused meanwhile.", begin_reading))
+        .method(method(c"set_write_buffer_limits", c"Sets the water marks for writing, in bytes.", set_limits))
+        .method(method_noargs(c"get_write_buffer_limits", c"The water marks (low, high), in bytes.", limits))
+        .method(method_noargs(c"get_write_buffer_size", c"How many bytes wait to be sent.", buffer_size))
+}
+
+fn none(py: Python<'_>) -> Bound<'_, PyAny> {
+    py.None().into_bound(py)
+}
+
+fn extra_info<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> Returned<'py> {
+    let [name, default] = args.bind("get_extra_info", ["name", "default"], 2, 1)?;
+    let py = this.py();
+    let default = default.map_or_else(|| none(py), Clone::clone);
+    let (Some(name), Some(extra)) = (name, this.body().extra.get(py)) else { return Ok(default) };
+    Ok(extra.cast::<PyDict>()?.get_item(name)?.unwrap_or(default))
+}
+
+/// Makes `protocol` the one that is told, by its kind.
+pub fn use_protocol(this: &Bound<'_, SocketTransport>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = this.py();
+    let buffered = imports(py)?.buffered_protocol.bind(py);
+    this.body().buffered_protocol.set(protocol.is_instance(buffered)?);
+    this.body().protocol.set(Owned::new(protocol));
+    Ok(())
+}
+
+fn set_protocol<'py>(this: &Bound<'py, SocketTransport>, protocol: &Bound<'py, PyAny>) -> Returned<'py> {
+    use_protocol(this, protocol)?;
+    Ok(none(this.py()))
+}
+
+fn protocol<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    Ok(this.body().protocol.get_or_none(this.py()))
+}
+
+fn is_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    let body = this.body();
+    let reading = body.phase.get() == Phase::Open && !body.reading_paused.get();
+    Ok(PyBool::new(this.py(), reading).to_owned().into_any())
+}
+
+fn pause_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    let body = this.body();
+    if body.phase.get() == Phase::Open && !body.reading_paused.replace(true) {
+        reading::unwatch(this)?;
+    }
+    Ok(none(this.py()))
+}
+
+fn resume_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    let body = this.body();
+    if body.phase.get() == Phase::Open && body.reading_paused.replace(false) {
+        reading::watch(this)?;
+    }
+    Ok(none(this.py()))
+}
+
+fn begin_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    this.body().reading_begun.set(true);
+    reading::watch(this)?;
+    Ok(none(this.py()))
+}
+
+fn set_limits<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> Returned<'py> {
+    let [high, low] = args.bind("set_write_buffer_limits", ["high", "low"], 2, 0)?;
+    let py = this.py();
+    let limits = imports(py)?.transports.bind(py).call_method1("water_marks", (high, low))?;
+    let (high, low): (usize, usize) = limits.extract()?;
+    this.body().high_water.set(high);
+    this.body().low_water.set(low);
+    maybe_pause_protocol(this)?;
+    Ok(none(py))
+}
+
+fn limits<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    let body = this.body();
+    Ok((body.low_water.get(), body.high_water.get()).into_pyobject(this.py())?.into_any())
+}
+
+fn buffer_size<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    Ok(this.body().buffer.borrow().len().into_pyobject(this.py())?.into_any())
+}
+
+/// Tells the protocol to pause when more waits than the high-water mark.
+pub fn maybe_pause_protocol(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
+    let body = this.body();
+    if body.buffer.borrow().len() <= body.high_water.get() || body.protocol_paused.replace(true) {
+        return Ok(());
+    }
+    tell(this, "pause_writing")
+}
+
+/// Tells the protocol to go on when no more waits than the low-water mark.
+pub fn maybe_resume_protocol(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
+    let body = this.body();
+    if body.buffer.borrow().len() > body.low_water.get() || !body.protocol_paused.replace(false) {
+        return Ok(());
+    }
+    tell(this, "resume_writing")
+}
+
+fn tell(this: &Bound<'_, SocketTransport>, method: &str) -> PyResult<()> {
+    let py = this.py();
+    imports(py)?.transports.bind(py).call_method1("tell_protocol", (this, method)).map(drop)
+}

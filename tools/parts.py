@@ -1,0 +1,141 @@
+"""Run one part of the tests: show its output as it comes, count its results, time it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from project import ROOT
+
+__all__ = ("Outcome", "Part", "play", "total")
+
+#: ``3 passed``, ``1 failed``, ``2 errors``, as pytest, cargo and our own suites write them.
+COUNT = re.compile(r"\b(\d+) (passed|failed|errors?|skipped|ignored|xpassed)\b")
+FIELDS = {
+    "passed": "passed",
+    "xpassed": "passed",
+    "failed": "failed",
+    "error": "failed",
+    "errors": "failed",
+    "skipped": "skipped",
+    "ignored": "skipped",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A command whose exit status and closing lines are judged."""
+
+    name: str
+    label: str
+    """The Python version it runs on, or ``rust``."""
+    command: Sequence[str | Path]
+    environment: dict[str, str] = field(default_factory=dict)
+    counts: bool = True
+    """Whether it says how many tests ran; a part that does not is one test."""
+    minutes: float = 15
+    """After this long it is hung, and ended."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a part."""
+
+    part: Part
+    passed: int
+    failed: int
+    skipped: int
+    seconds: float
+    remark: str = ""
+
+    def __str__(self) -> str:
+        mark = "FAILED" if self.failed else "ok"
+        return (
+            f"{self.part.label:<5} {self.part.name:<10} {mark:<7} {self.passed:>5} passed "
+            f"{self.failed:>4} failed {self.skipped:>4} skipped {self.seconds:>6.0f} s"
+            + (f"  {self.remark}" if self.remark else "")
+        )
+
+
+def play(part: Part) -> Outcome:
+    """Run ``part`` to its end, or until its time is up."""
+    print(f"\n== {part.label}: {part.name}", flush=True)
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [str(word) for word in part.command],
+        cwd=ROOT,
+        env={**os.environ, **part.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        # Its own group, so that what it started ends with it.
+        start_new_session=True,
+    )
+    overdue = threading.Event()
+
+    def stop() -> None:
+        overdue.set()
+        os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(part.minutes * 60, stop)
+    timer.start()
+    counted: list[str] = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            if COUNT.search(line):
+                counted.append(line)
+        status = process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        timer.cancel()
+    remark = f"ended after {part.minutes:.0f} minutes" if overdue.is_set() else ""
+    return judge(part, status, counted, time.monotonic() - started, remark)
+
+
+def judge(
+    part: Part, status: int, counted: Sequence[str], seconds: float, remark: str = ""
+) -> Outcome:
+    """Make an outcome of the exit status and the lines with counts."""
+    sums = {"passed": 0, "failed": 0, "skipped": 0}
+    if part.counts:
+        for line in closing(counted):
+            for number, word in COUNT.findall(line):
+                sums[FIELDS[word]] += int(number)
+        if status == 0 and not sums["passed"]:
+            sums["failed"] += 1
+            remark = remark or "ran no test"
+    elif status == 0:
+        sums["passed"] = 1
+    if status != 0 and not sums["failed"]:
+        # It died instead of failing a test.
+        sums["failed"] = 1
+        remark = remark or f"exit status {status}"
+    return Outcome(part, sums["passed"], sums["failed"], sums["skipped"], seconds, remark)
+
+
+def closing(counted: Sequence[str]) -> Iterable[str]:
+    """Keep the lines that sum up: cargo has one for each test program, the others one at the end."""
+    cargo = [line for line in counted if line.startswith("test result:")]
+    return cargo or counted[-1:]
+
+
+def total(outcomes: Sequence[Outcome]) -> str:
+    """Return the line that ends the run."""
+    passed, failed, skipped = (
+        sum(getattr(outcome, name) for outcome in outcomes)
+        for name in ("passed", "failed", "skipped")
+    )
+    return f"{passed} passed, {failed} failed, {skipped} skipped"

@@ -1,0 +1,140 @@
+"""``make test``: everything that is tested, on every interpreter that was found.
+
+All parts run even when one has failed; the last lines say what each gave and how long it took.
+``--only`` (``make test ONLY=python,docs``) names parts, ``--py`` one version.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import env
+import extension
+import interpreters
+from interpreters import Interpreter
+from parts import Outcome, Part, play, total
+from project import ROOT
+
+__all__ = ("PARTS",)
+
+PARTS = {
+    "rust": "cargo's tests of the engine and of the repository checks",
+    "tools": "the tests of these tools",
+    "python": "pytest tests/",
+    "cpython": "CPython's own test_asyncio, of the running version",
+    "uvloop": "uvloop's tests, from its source distribution",
+    "programs": "real programs: aiohttp, uvicorn, aiofiles, aiomysql, anyio",
+    "stubs": "the stubs against the extension",
+    "docs": "the snippets in README and docs/",
+}
+
+
+def main() -> int:
+    """Run what the command line names; return the exit status."""
+    options = arguments()
+    started = time.monotonic()
+    found = env.found(options.py)
+    outcomes: list[Outcome] = []
+    if "rust" in options.only:
+        outcomes.append(play(rust()))
+    if "tools" in options.only:
+        outcomes.append(play(tools(found[-1])))
+    for interpreter in found:
+        outcomes += test_on(interpreter, options)
+
+    print("\n== summary")
+    for outcome in outcomes:
+        print(outcome)
+    tested = ", ".join(interpreter.full_version for interpreter in found)
+    print(f"tested on Python {tested} in {(time.monotonic() - started) / 60:.1f} minutes")
+    absent = set(interpreters.SUPPORTED) - {interpreter.version for interpreter in found}
+    if absent and options.py is None:
+        print(f"not tested, no interpreter found: {', '.join(sorted(absent))}")
+    print(total(outcomes), flush=True)
+    return 1 if any(outcome.failed for outcome in outcomes) else 0
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0],
+        epilog="; ".join(f"{name}: {what}" for name, what in PARTS.items()),
+    )
+    parser.add_argument("--py", help="only this version, for example 3.13")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, comma separated")
+    parser.add_argument("--profile", default="release", choices=extension.PROFILES)
+    options = parser.parse_args()
+    options.py = options.py or None
+    options.only = options.only.split(",") if options.only else list(PARTS)
+    if unknown := set(options.only) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    return options
+
+
+def test_on(interpreter: Interpreter, options: argparse.Namespace) -> Iterator[Outcome]:
+    """Build for one interpreter and run the parts that need Python."""
+    chosen = [name for name in options.only if name not in ("rust", "tools")]
+    if not chosen:
+        return
+    version = interpreter.version
+    started = time.monotonic()
+    try:
+        python = env.ready(interpreter, "test", profile=options.profile).python
+    except SystemExit as stop:
+        # What went wrong was printed; the other interpreters are still worth testing.
+        part = Part("build", version, ())
+        yield Outcome(part, 0, 1, 0, time.monotonic() - started, str(stop))
+        return
+    for part in parts(python, version):
+        if part.name in chosen:
+            if part.name == "cpython" and not interpreter.has_suite:
+                yield Outcome(part, 0, 1, 0, 0.0, missing_suite(interpreter))
+            else:
+                yield play(part)
+
+
+def rust() -> Part:
+    """The tests that need no Python."""
+    command = ["cargo", "test", "--quiet", "-p", "aioxide", "-p", "xtask"]
+    return Part("tests", "rust", command)
+
+
+def tools(interpreter: Interpreter) -> Part:
+    """The tests of ``tools/``, which need no extension."""
+    python = env.prepared(interpreter, "test").python
+    return Part("tools", interpreter.version, [python, "-m", "pytest", "-q", "tools"])
+
+
+def parts(python: Path, version: str) -> Iterator[Part]:
+    """Yield what runs on one interpreter, quickest first."""
+    stubs = ROOT / "python" / "aioxide"
+    modules = [
+        ".".join(path.relative_to(ROOT / "python").with_suffix("").parts)
+        for path in sorted(stubs.rglob("*.pyi"))
+    ]
+    allowed = ["--allowlist", ROOT / "tools" / "stubtest-allowed.txt"]
+    yield Part(
+        "stubs", version, [python, "-m", "mypy.stubtest", *modules, *allowed], counts=False
+    )
+    yield Part("docs", version, [python, "tools/snippets.py"])
+    pytest = [python, "-m", "pytest", "-q"]
+    yield Part("python", version, [*pytest, "tests", "--ignore=tests/conformance"])
+    yield Part("programs", version, [*pytest, "tests/conformance/programs"])
+    yield Part("uvloop", version, [python, "tests/conformance/uvloop_suite.py"])
+    yield Part("cpython", version, [python, "tests/conformance/cpython.py"])
+
+
+def missing_suite(interpreter: Interpreter) -> str:
+    """Say where the standard tests of an interpreter can be had."""
+    advice = "use an interpreter that was built with its tests"
+    if interpreter.is_distribution:
+        advice = f"install libpython{interpreter.version}-testsuite"
+    return f"no test.test_asyncio in {interpreter.path}: {advice}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
