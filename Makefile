@@ -1,20 +1,28 @@
-# Everything a developer or CI does here. `make help` lists it.
+# Everything a developer or CI does here; `make help` lists it.
 #
-# PY=3.13          only this Python version (default: every supported one that is found)
-# PROFILE=debug    build the extension without optimisation (default: release)
-# PYTHON=...       the interpreter that runs the tools themselves (any CPython >= 3.11)
+#   PY=3.13          only this Python version (default: every supported one that is found)
+#   PROFILE=debug    the extension without optimisation (default: release)
+#   ONLY=python,docs only these parts of `make test` (`make test ONLY=help` names them)
+#   ROWS=tcp*        only these rows of `make bench`; BENCH adds its other options
+#   PYTHON=...       the interpreter that runs the tools themselves (CPython 3.11 or newer)
 
-PYTHON ?= python3
 PY ?=
 PROFILE ?= release
-SELECT = $(if $(PY),--py $(PY))
+ONLY ?=
+ROWS ?=
+BENCH ?=
+PYTHON ?= python3
 
-.PHONY: help build setup interpreters
+SELECT = $(if $(PY),--py $(PY))
+# One environment: that of PY, or of the newest version found. Set up and built by asking for it.
+READY = $(PYTHON) tools/env.py path $(SELECT) --profile $(PROFILE)
+
+.PHONY: help build setup interpreters run test bench lint fmt docs
 
 help: ## say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 
-build: ## build the extension into .venv/3.X and python/aioxide
+build: ## build the extension for every version, into .venv/3.X and python/aioxide
 	@$(PYTHON) tools/env.py build $(SELECT) --profile $(PROFILE)
 
 setup: ## make the virtual environments only
@@ -22,3 +30,26 @@ setup: ## make the virtual environments only
 
 interpreters: ## list the interpreters that were found
 	@$(PYTHON) tools/env.py list
+
+run: ## play the tour: asyncio's lessons on aioxide, each saying what it shows
+	@python="$$($(READY))" && \
+	{ "$$python" tools/mariadb.py --ensure || echo "no MariaDB: that step will say so"; } && \
+	"$$python" examples/tour.py
+
+test: ## test everything on every version; all parts run, the last line sums up
+	@$(PYTHON) tools/verify.py $(SELECT) --profile $(PROFILE) $(if $(ONLY),--only $(ONLY))
+
+bench: ## measure against asyncio, uvloop and rloop on one version
+	@python="$$($(READY) --groups test,bench)" && \
+	"$$python" benches/run.py --python "$$python" $(if $(ROWS),--rows '$(ROWS)') $(BENCH)
+
+lint: ## what must be in order before a commit: format, clippy, ruff, types, tidy
+	@$(PYTHON) tools/lint.py $(SELECT)
+
+fmt: ## format Rust and Python
+	@$(PYTHON) tools/lint.py $(SELECT) --fix
+
+docs: ## build the Rust documentation and run the snippets of README and docs/
+	@python="$$($(READY))" && \
+	RUSTDOCFLAGS="-D warnings" PYO3_PYTHON="$$python" cargo doc --no-deps --workspace --exclude xtask && \
+	"$$python" tools/snippets.py

@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 
+import distribution
 import environments
 import extension
 import interpreters
@@ -36,6 +37,8 @@ def main() -> None:
             suite = "" if interpreter.has_suite else "  (no test.test_asyncio)"
             print(f"{interpreter.version}  {interpreter.full_version}  {interpreter.path}{suite}")
     elif options.action == "setup":
+        if distribution.complete(found(only)):
+            interpreters.find.cache_clear()
         tools()
         for interpreter in found(only):
             environments.ensure(interpreter, *groups)

@@ -7,6 +7,7 @@ candidate is run before it counts: a pyenv shim may exist for a version that is 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -23,13 +24,12 @@ SUPPORTED = ("3.11", "3.12", "3.13")
 
 #: Run by the candidate. ``_base_executable`` leads out of a virtual environment.
 PROBE = """
-import json, sys, sysconfig
+import importlib.util, json, sys, sysconfig
 def importable(name):
     try:
-        __import__(name)
+        return importlib.util.find_spec(name) is not None
     except ImportError:
         return False
-    return True
 print(json.dumps({
     "version": "%d.%d" % sys.version_info[:2],
     "full_version": sys.version.split()[0],
@@ -66,8 +66,12 @@ class Interpreter:
         return tuple(int(part) for part in self.version.split("."))
 
 
+@functools.cache
 def find(only: str | None = None) -> list[Interpreter]:
-    """Return one interpreter for each supported version that was found, oldest first."""
+    """Return one interpreter for each supported version that was found, oldest first.
+
+    The answer is kept: each candidate has to be run. ``find.cache_clear()`` looks again.
+    """
     chosen: dict[str, Interpreter] = {}
     seen: set[Path] = set()
     for candidate in candidates():

@@ -105,9 +105,7 @@ def play(part: Part) -> Outcome:
     return judge(part, status, counted, time.monotonic() - started, remark)
 
 
-def judge(
-    part: Part, status: int, counted: Sequence[str], seconds: float, remark: str = ""
-) -> Outcome:
+def judge(part: Part, status: int, counted: Sequence[str], seconds: float, remark: str = "") -> Outcome:
     """Make an outcome of the exit status and the lines with counts."""
     sums = {"passed": 0, "failed": 0, "skipped": 0}
     if part.counts:
@@ -135,7 +133,6 @@ def closing(counted: Sequence[str]) -> Iterable[str]:
 def total(outcomes: Sequence[Outcome]) -> str:
     """Return the line that ends the run."""
     passed, failed, skipped = (
-        sum(getattr(outcome, name) for outcome in outcomes)
-        for name in ("passed", "failed", "skipped")
+        sum(getattr(outcome, name) for outcome in outcomes) for name in ("passed", "failed", "skipped")
     )
     return f"{passed} passed, {failed} failed, {skipped} skipped"

@@ -11,6 +11,7 @@ import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 __all__ = ("NAMES", "VARIABLE", "Subject", "chosen", "load")
@@ -18,7 +19,7 @@ __all__ = ("NAMES", "VARIABLE", "Subject", "chosen", "load")
 #: The subjects, the default first.
 NAMES = ("aioxide", "asyncio")
 
-#: Names the subject for processes that have no command line of their own (pytest).
+#: Names the subject for processes that have no command line of their own.
 VARIABLE = "AIOXIDE_CONFORMANCE_SUBJECT"
 
 
@@ -27,15 +28,21 @@ class Subject:
     """What a suite needs to know of the loop that it runs on."""
 
     name: str
-    loop_class: type[asyncio.AbstractEventLoop]
+    #: Where the names are looked up: aioxide offers asyncio's.
+    module: ModuleType
+    loop_class: type[Any]
+    policy_class: type[Any]
     task_class: type[Any]
     future_class: type[Any]
     new_event_loop: Callable[[], asyncio.AbstractEventLoop]
     run: Callable[..., Any]
     #: Replaces asyncio's public names for the rest of the process.
     install: Callable[[], object]
-    #: What `uvicorn --loop` and other programs are given.
-    factory_path: str
+
+    @property
+    def factory_path(self) -> str:
+        """The loop factory as programs are told of it: ``uvicorn --loop``."""
+        return f"{self.name}:new_event_loop"
 
 
 def chosen() -> Subject:
@@ -48,36 +55,24 @@ def load(name: str) -> Subject:
 
     Raises ValueError for an unknown name and ImportError when aioxide is not built.
     """
-    if name == "aioxide":
-        return _aioxide()
-    if name == "asyncio":
-        return _asyncio()
-    raise ValueError(f"unknown subject {name!r}: one of {', '.join(NAMES)}")
-
-
-def _aioxide() -> Subject:
-    # By name, because the type checker that reads this folder may have no built extension.
-    aioxide = importlib.import_module("aioxide")
+    if name not in NAMES:
+        raise ValueError(f"unknown subject {name!r}: one of {', '.join(NAMES)}")
+    # By name, because a type checker may read this folder where the extension is not built.
+    module = importlib.import_module(name)
     return Subject(
-        name="aioxide",
-        loop_class=aioxide.EventLoop,
-        task_class=aioxide.Task,
-        future_class=aioxide.Future,
-        new_event_loop=aioxide.new_event_loop,
-        run=aioxide.run,
-        install=aioxide.install,
-        factory_path="aioxide:new_event_loop",
+        name=name,
+        module=module,
+        loop_class=module.EventLoop if name == "aioxide" else module.SelectorEventLoop,
+        policy_class=(
+            module.EventLoopPolicy if name == "aioxide" else module.DefaultEventLoopPolicy
+        ),
+        task_class=module.Task,
+        future_class=module.Future,
+        new_event_loop=module.new_event_loop,
+        run=module.run,
+        install=module.install if name == "aioxide" else _already_there,
     )
 
 
-def _asyncio() -> Subject:
-    return Subject(
-        name="asyncio",
-        loop_class=asyncio.SelectorEventLoop,
-        task_class=asyncio.Task,
-        future_class=asyncio.Future,
-        new_event_loop=asyncio.new_event_loop,
-        run=asyncio.run,
-        install=lambda: None,
-        factory_path="asyncio:new_event_loop",
-    )
+def _already_there() -> None:
+    """Install asyncio into asyncio."""

@@ -83,6 +83,10 @@ impl Body for SleepBody {
         self.handle.clear();
     }
 
+    fn needs_finalize(&self) -> bool {
+        self.progress.get() == Progress::New
+    }
+
     /// A sleep that nobody awaited is a mistake, as a coroutine is.
     fn finalize(this: &Bound<'_, Native<Self>>) {
         if this.body().progress.get() != Progress::New {
@@ -123,7 +127,7 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
 #[pyo3(signature = (delay, result = None))]
 pub fn sleep<'py>(delay: &Bound<'py, PyAny>, result: Option<&Bound<'py, PyAny>>) -> Returned<'py> {
     let body = SleepBody::empty();
-    body.delay.set(delay.extract().map_err(|_| {
+    body.delay.set(seconds_of(delay).map_err(|_| {
         let class = delay.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
         PyTypeError::new_err(format!("'<=' not supported between instances of '{class}' and 'int'"))
     })?);
@@ -131,6 +135,15 @@ pub fn sleep<'py>(delay: &Bound<'py, PyAny>, result: Option<&Bound<'py, PyAny>>)
         body.result.set(Owned::new(result));
     }
     Ok(create(delay.py(), body)?.into_any())
+}
+
+/// A delay as a float; small ints, `sleep(0)` above all, without making one.
+#[inline]
+fn seconds_of(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
+    match delay.cast_exact::<pyo3::types::PyInt>() {
+        Ok(small) => small.extract::<i32>().map(f64::from).or_else(|_| delay.extract()),
+        Err(_) => delay.extract(),
+    }
 }
 
 fn itself<'py>(this: &Bound<'py, Sleep>) -> Returned<'py> {

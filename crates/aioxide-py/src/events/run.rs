@@ -36,6 +36,11 @@ pub fn run_methods(builder: TypeBuilder) -> TypeBuilder {
 /// `BaseEventLoop.run_forever` calls this until `_stopping`. While it does (`_thread_id` is set), the whole
 /// run happens in one call.
 fn run_once<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
+    // For PyO3's count: errors dropped while the loop runs are released at once.
+    Python::attach(|_py| run_attached(this))
+}
+
+fn run_attached<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     let body = this.body();
     body.require_open()?;
     let io = &*body.io()?;

@@ -55,6 +55,10 @@ impl Body for FutureBody {
         self.state.clear();
     }
 
+    fn needs_finalize(&self) -> bool {
+        self.state.log_traceback.get()
+    }
+
     fn finalize(this: &pyo3::Bound<'_, Native<Self>>) {
         finalize_unread_exception(this);
     }

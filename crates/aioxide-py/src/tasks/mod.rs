@@ -90,6 +90,10 @@ impl Body for TaskBody {
         }
     }
 
+    fn needs_finalize(&self) -> bool {
+        self.future.log_traceback.get() || !self.future.done()
+    }
+
     fn finalize(this: &Bound<'_, Task>) {
         methods::finalize(this);
     }

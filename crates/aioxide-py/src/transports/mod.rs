@@ -126,6 +126,10 @@ impl Body for TransportBody {
         }
     }
 
+    fn needs_finalize(&self) -> bool {
+        !self.socket.is_empty()
+    }
+
     fn finalize(this: &Bound<'_, SocketTransport>) {
         closing::finalize(this);
     }

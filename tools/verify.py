@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import env
+import environments
 import extension
 import interpreters
 from interpreters import Interpreter
@@ -105,7 +106,7 @@ def rust() -> Part:
 
 def tools(interpreter: Interpreter) -> Part:
     """The tests of ``tools/``, which need no extension."""
-    python = env.prepared(interpreter, "test").python
+    python = environments.ensure(interpreter, "test").python
     return Part("tools", interpreter.version, [python, "-m", "pytest", "-q", "tools"])
 
 
@@ -116,12 +117,11 @@ def parts(python: Path, version: str) -> Iterator[Part]:
         ".".join(path.relative_to(ROOT / "python").with_suffix("").parts)
         for path in sorted(stubs.rglob("*.pyi"))
     ]
-    allowed = ["--allowlist", ROOT / "tools" / "stubtest-allowed.txt"]
-    yield Part(
-        "stubs", version, [python, "-m", "mypy.stubtest", *modules, *allowed], counts=False
-    )
+    stubtest: list[str | Path] = [python, "-m", "mypy.stubtest", *modules]
+    stubtest += ["--allowlist", ROOT / "tools" / "stubtest-allowed.txt"]
+    yield Part("stubs", version, stubtest, counts=False)
     yield Part("docs", version, [python, "tools/snippets.py"])
-    pytest = [python, "-m", "pytest", "-q"]
+    pytest: list[str | Path] = [python, "-m", "pytest", "-q"]
     yield Part("python", version, [*pytest, "tests", "--ignore=tests/conformance"])
     yield Part("programs", version, [*pytest, "tests/conformance/programs"])
     yield Part("uvloop", version, [python, "tests/conformance/uvloop_suite.py"])
