@@ -4,7 +4,7 @@
 #   PROFILE=debug    the extension without optimisation (default: release)
 #   ONLY=python,docs only these parts of `make test` (`make test ONLY=help` names them)
 #   ROWS=tcp*        only these rows of `make bench`; BENCH adds its other options
-#   PYTHON=...       the interpreter that runs the tools themselves (CPython 3.11 or newer)
+#   PYTHON=...       the interpreter that runs the tools themselves (CPython 3.9 or newer)
 
 PY ?=
 PROFILE ?= release

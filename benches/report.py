@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 from results import OURS, Results, Verdict
 from rows import Row
 
@@ -11,6 +13,8 @@ __all__ = ("markdown",)
 RATIOS = ("asyncio", "uvloop", "epoll")
 #: Below this part of CPU by wall time a sample of a busy loop waited for a CPU that others used.
 BUSY_ENOUGH = 0.95
+#: Below this part a server of a TCP row idled, and its batches were smaller than under full load.
+SATURATED = 0.8
 
 
 def markdown(results: Results) -> str:
@@ -36,9 +40,10 @@ def header(results: Results) -> str:
     return f"""\
 Every value is a cost: lower is better. A cell is the median of {options["alternations"]} samples, each at
 least {options["seconds"]:g} s in a process of its own, the peers taking turns within a row; behind `±` stands
-half the distance between the quartiles. Rows of 100k tasks and of the ready fd have a fixed size instead. "vs" columns say how many times cheaper `{OURS}` is. Times are
-{options["clock"]} time. `{OURS}` is `aioxide.install()`; `{OURS}-factory` is `loop_factory=aioxide.new_event_loop`,
-where asyncio's own `sleep`, `gather`, `Queue` and `timeout` stay in use.
+half the distance between the quartiles. Rows of 100k tasks and of the ready fd have a fixed size instead.
+"vs" columns say how many times cheaper `{OURS}` is. Times are {options["clock"]} time. `{OURS}` is
+`aioxide.install()`; `{OURS}-factory` is `loop_factory=aioxide.new_event_loop`, where asyncio's own
+`sleep`, `gather`, `Queue` and `timeout` stay in use.
 
 Machine:
 
@@ -94,19 +99,30 @@ def verdict(verdict: Verdict) -> str:
 
 
 def footnotes(results: Results) -> list[str]:
+    loops = [row for row in results.rows if not row.is_tcp]
+    network = [row for row in results.rows if row.is_tcp]
     notes = []
-    waited = [
-        f"{row.title} ({peer})"
-        for row in results.rows
-        if not row.is_tcp
-        for peer in results.peers
-        for busy in [results.cell(row, peer).busy]
-        if busy and sorted(busy)[len(busy) // 2] < BUSY_ENOUGH
-    ]
-    if waited:
+    if waited := less_busy(results, loops, BUSY_ENOUGH):
         notes.append(
-            f"Spent more than {1 - BUSY_ENOUGH:.0%} of their time off the CPU: {'; '.join(waited)}.\n"
+            f"Spent more than {1 - BUSY_ENOUGH:.0%} of their time off the CPU: {waited}.\n"
+        )
+    if idle := less_busy(results, network, SATURATED):
+        notes.append(
+            f"The server was busy for less than {SATURATED:.0%} of the time, because the load generator "
+            "was the slower side or lost its CPU to others; a server that waits handles fewer requests "
+            f"per wake-up: {idle}.\n"
         )
     if errors := results.errors():
         notes.append("Errors:\n\n" + "\n".join(f"- {error}" for error in errors) + "\n")
     return notes
+
+
+def less_busy(results: Results, rows: list[Row], enough: float) -> str:
+    """The rows and peers whose median sample was on the CPU for less than ``enough`` of its time."""
+    return "; ".join(
+        f"{row.title} ({peer})"
+        for row in rows
+        for peer in results.peers
+        for busy in [results.cell(row, peer).busy]
+        if busy and statistics.median(busy) < enough
+    )

@@ -20,7 +20,7 @@ mod tasks;
 mod transports;
 
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyType};
 
 /// Every native task that was started and has not finished, of all loops.
 #[pyfunction]
@@ -28,10 +28,23 @@ fn live_tasks(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     PyList::new(py, tasks::live(py))
 }
 
+/// Lets `isinstance` and `issubclass` see in `Future` and `Task` what they see in asyncio's: the struct
+/// layouts do not let `Task` inherit from `Future`.
+fn unite(future: &Bound<'_, PyType>, task: &Bound<'_, PyType>) -> PyResult<()> {
+    let py = future.py();
+    let metaclass = py.import("abc")?.getattr("ABCMeta")?.cast_into::<PyType>()?;
+    object::set_metaclass(future, &metaclass)?;
+    object::set_metaclass(task, &metaclass)?;
+    py.import("aioxide.kinship")?.call_method1("unite", (future, task))?;
+    Ok(())
+}
+
 /// The extension module.
 #[pymodule(gil_used = true)]
 fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    // Before anything imports `_asyncio`, which would find a half-made asyncio.
+    py.import("asyncio")?;
     module.add("Future", futures::build(py)?)?;
     futures::build_iterator(py)?;
     module.add("Task", tasks::build(py)?)?;
@@ -40,6 +53,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Sleep", sleep::build(py)?)?;
     module.add("SocketTransport", transports::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
+    unite(&module.getattr("Future")?.cast_into()?, &module.getattr("Task")?.cast_into()?)?;
     module.add_function(wrap_pyfunction!(sleep::sleep, module)?)?;
     module.add_function(wrap_pyfunction!(live_tasks, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

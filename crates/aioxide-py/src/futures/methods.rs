@@ -99,7 +99,6 @@ fn cancelled<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> 
 }
 
 fn result<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
-    this.body().future().require_initialised()?;
     this.body().future().result(this.py())
 }
 

@@ -195,7 +195,6 @@ impl FutureState {
 
     /// `exception()`.
     pub fn exception<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.require_initialised()?;
         match self.state.get() {
             State::Pending => Err(invalid_state(py, "Exception is not set.")),
             State::Cancelled => Err(PyErr::from_value(self.make_cancelled_error(py)?)),

@@ -37,4 +37,4 @@ pub use methods::{
 };
 pub use native::{Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, is_exact};
 pub use owned::{Owned, Slot};
-pub use types::TypeBuilder;
+pub use types::{TypeBuilder, set_metaclass};

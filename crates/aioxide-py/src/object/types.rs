@@ -137,3 +137,22 @@ impl TypeBuilder {
         Ok(class)
     }
 }
+
+/// Gives a type another metaclass.
+///
+/// # Errors
+/// SystemError if the metaclass's instances are laid out differently from plain types.
+pub fn set_metaclass(class: &Bound<'_, PyType>, metaclass: &Bound<'_, PyType>) -> PyResult<()> {
+    let size = |class: &Bound<'_, PyAny>| class.getattr("__basicsize__")?.extract::<usize>();
+    let present = class.get_type();
+    if size(&present)? != size(metaclass)? || !metaclass.is_subclass(&present)? {
+        return Err(PySystemError::new_err("the metaclass does not fit"));
+    }
+    // SAFETY: same layout and a subclass of the present metaclass, checked just above. The new one gets the
+    // reference that each instance of a heap type holds; the old one, `type`, is static and holds none.
+    unsafe {
+        ffi::Py_INCREF(metaclass.as_ptr());
+        (*class.as_ptr()).ob_type = metaclass.as_ptr().cast();
+    }
+    Ok(())
+}

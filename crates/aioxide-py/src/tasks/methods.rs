@@ -110,6 +110,8 @@ fn print_stack<'py>(this: &Bound<'py, Task>, args: Args<'_, 'py>) -> Returned<'p
 pub fn finalize(this: &Bound<'_, Task>) {
     let py = this.py();
     let body = this.body();
+    // Even if a handler keeps the task alive: asyncio's weak set forgets it before its finalizer runs.
+    body.unregister();
     let pending = !body.future().done() && body.log_destroy_pending.get();
     let report = || -> PyResult<()> {
         let Some(event_loop) = body.future().event_loop.get(py) else { return Ok(()) };
