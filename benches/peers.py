@@ -44,7 +44,7 @@ def load_asyncio() -> Loaded:
 def load_uvloop() -> Loaded:
     import uvloop
 
-    return Loaded("uvloop", uvloop.__version__, uvloop.new_event_loop, "uvloop")
+    return Loaded("uvloop", importlib.metadata.version("uvloop"), uvloop.new_event_loop, "uvloop")
 
 
 def load_rloop() -> Loaded:

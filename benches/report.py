@@ -41,8 +41,8 @@ def header(results: Results) -> str:
 Every value is a cost: lower is better. A cell is the median of {options["alternations"]} samples, each at
 least {options["seconds"]:g} s in a process of its own, the peers taking turns within a row; behind `±` stands
 half the distance between the quartiles. Rows of 100k tasks and of the ready fd have a fixed size instead.
-"vs" columns say how many times cheaper `{OURS}` is. Times are {options["clock"]} time. `{OURS}` is
-`aioxide.install()`; `{OURS}-factory` is `loop_factory=aioxide.new_event_loop`, where asyncio's own
+"vs" columns say how many times cheaper `{OURS}` is, the median over the alternations and therefore not
+always the ratio of the two cells. Times are {options["clock"]} time. `{OURS}` is `aioxide.install()`; `{OURS}-factory` is `loop_factory=aioxide.new_event_loop`, where asyncio's own
 `sleep`, `gather`, `Queue` and `timeout` stay in use.
 
 Machine:
@@ -119,10 +119,12 @@ def footnotes(results: Results) -> list[str]:
 
 def less_busy(results: Results, rows: list[Row], enough: float) -> str:
     """The rows and peers whose median sample was on the CPU for less than ``enough`` of its time."""
-    return "; ".join(
-        f"{row.title} ({peer})"
-        for row in rows
-        for peer in results.peers
-        for busy in [results.cell(row, peer).busy]
-        if busy and statistics.median(busy) < enough
-    )
+    notes = []
+    for row in rows:
+        busy = {peer: results.cell(row, peer).busy for peer in results.peers}
+        sampled = {peer: statistics.median(values) for peer, values in busy.items() if values}
+        waiting = [peer for peer, share in sampled.items() if share < enough]
+        if waiting:
+            names = "all" if len(waiting) == len(sampled) else ", ".join(waiting)
+            notes.append(f"{row.title} ({names})")
+    return "; ".join(notes)

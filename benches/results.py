@@ -66,9 +66,17 @@ class Results:
         return self.cells.setdefault((row.name, peer), Cell())
 
     def ratio(self, row: Row, baseline: str, ours: str = OURS) -> float | None:
-        """How many times cheaper ``ours`` is than ``baseline``."""
-        theirs, own = self.cell(row, baseline).median, self.cell(row, ours).median
-        return theirs / own if theirs is not None and own else None
+        """How many times cheaper ``ours`` is than ``baseline``: the median over the alternations.
+
+        Each pair was measured a moment apart, so a machine that changes its speed during a row changes
+        both sides; the ratio of two medians would compare a fast minute with a slow one.
+        """
+        theirs, own = self.cell(row, baseline), self.cell(row, ours)
+        if theirs.median is None or own.median is None:
+            return None
+        return statistics.median(
+            other / mine for other, mine in zip(theirs.values, own.values, strict=True)
+        )
 
     def verdicts(self, row: Row) -> list[Verdict]:
         return [Verdict(target.text, self.met(row, target)) for target in row.targets]

@@ -56,7 +56,7 @@ class Bench:
                 continue
             described = json.loads(completed.stdout)
             self.results.peers[peer] = described["version"]
-            self.results.machine["python"] = described["python"].replace("\n", " ")
+            self.results.machine["python"] = described["python"]
 
     def prepare_tcp(self) -> None:
         if not any(row.is_tcp for row in self.results.rows):

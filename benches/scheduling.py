@@ -2,6 +2,8 @@
 
 Each takes a size, returns how many operations ran, and raises where the count is not what it must be.
 Functions of asyncio are looked up once, inside the workload: after ``install()``, and out of the loop.
+Rounds are counted by ``repeat`` and results are compared by identity: a counter above 256 allocates an
+integer, which took an eighth of a task switch.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
+from itertools import repeat
 
 from measure import Measurement, Timed, Workload, expect, run_on
 from peers import Loaded
@@ -17,35 +20,41 @@ __all__ = ("SCHEDULING",)
 
 SPINNING_TASKS = 100
 GATHERED = 1000
+#: Rounds of `task_switch` whose order is checked.
+RECORDED = 3
+#: What tasks and futures hand on.
+TOKEN = object()
 
 
 async def task_switch(rounds: int) -> int:
     sleep = asyncio.sleep
+    order: list[int] = []
 
-    async def spin() -> int:
-        steps = 0
-        for _ in range(rounds):
+    async def spin(number: int) -> None:
+        # The first rounds are written down: a `sleep(0)` that does not switch would be fast, too.
+        for _ in range(RECORDED):
+            order.append(number)
             await sleep(0)
-            steps += 1
-        return steps
+        for _ in repeat(None, rounds):
+            await sleep(0)
 
-    tasks = [asyncio.create_task(spin()) for _ in range(SPINNING_TASKS)]
-    switches = sum([await task for task in tasks])
-    expect(switches, SPINNING_TASKS * rounds, "switches")
-    return switches
+    tasks = [asyncio.create_task(spin(number)) for number in range(SPINNING_TASKS)]
+    for task in tasks:
+        await task
+    expect(order, [*range(SPINNING_TASKS)] * RECORDED, "order of the tasks")
+    return SPINNING_TASKS * (rounds + RECORDED)
 
 
 async def spawn_await(size: int) -> int:
     create_task = asyncio.create_task
 
-    async def child() -> int:
-        return 1
+    async def child() -> object:
+        return TOKEN
 
-    finished = 0
-    for _ in range(size):
-        finished += await create_task(child())
-    expect(finished, size, "tasks finished")
-    return finished
+    for _ in repeat(None, size):
+        if await create_task(child()) is not TOKEN:
+            raise RuntimeError("a task has lost its result")
+    return size
 
 
 async def future_ping_pong(size: int) -> int:
@@ -53,19 +62,18 @@ async def future_ping_pong(size: int) -> int:
     create_future = asyncio.get_running_loop().create_future
     waiting = [create_future(), create_future()]
 
-    async def player(own: int, other: int) -> int:
-        received = 0
-        for _ in range(size):
-            received += await waiting[own]
+    async def player(own: int, other: int) -> None:
+        for _ in repeat(None, size):
+            if await waiting[own] is not TOKEN:
+                raise RuntimeError("a future has lost its result")
             waiting[own] = create_future()
-            waiting[other].set_result(1)
-        return received
+            waiting[other].set_result(TOKEN)
 
     players = [asyncio.create_task(player(0, 1)), asyncio.create_task(player(1, 0))]
-    waiting[0].set_result(1)
-    received = sum([await task for task in players])
-    expect(received, 2 * size, "hand-overs")
-    return received
+    waiting[0].set_result(TOKEN)
+    for task in players:
+        await task
+    return 2 * size
 
 
 async def call_soon(size: int) -> int:
@@ -102,32 +110,30 @@ async def gather(rounds: int) -> int:
 
 
 async def queue_ping_pong(size: int) -> int:
-    there: asyncio.Queue[int] = asyncio.Queue()
-    back: asyncio.Queue[int] = asyncio.Queue()
+    there: asyncio.Queue[object] = asyncio.Queue()
+    back: asyncio.Queue[object] = asyncio.Queue()
 
     async def answer() -> None:
-        for _ in range(size):
+        for _ in repeat(None, size):
             await back.put(await there.get())
 
     answering = asyncio.create_task(answer())
-    messages = 0
-    for number in range(size):
-        await there.put(number)
-        expect(await back.get(), number, "message")
-        messages += 2
+    for _ in repeat(None, size):
+        await there.put(TOKEN)
+        if await back.get() is not TOKEN:
+            raise RuntimeError("a message was lost")
     await answering
-    return messages
+    expect((there.qsize(), back.qsize()), (0, 0), "messages left over")
+    return 2 * size
 
 
 async def timeout(size: int) -> int:
     timeout, sleep = asyncio.timeout, asyncio.sleep
-    left = 0
-    for _ in range(size):
-        async with timeout(10):
+    for _ in repeat(None, size):
+        async with timeout(10) as block:
             await sleep(0)
-            left += 1
-    expect(left, size, "blocks left")
-    return left
+    expect(block.expired(), False, "last block expired")
+    return size
 
 
 def loop_create_close(peer: Loaded, size: int) -> Measurement:

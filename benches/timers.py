@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+from itertools import repeat
 
 from measure import Measurement, Workload, expect, run_on
 from peers import Loaded
@@ -31,17 +32,18 @@ async def timer_fire(rounds: int) -> int:
     # The same delays for every peer, in an order that no heap or wheel can profit from.
     choice = random.Random(2)
     delays = [choice.uniform(*DELAYS) for _ in range(FIRED)]
-    fired = 0
+    fired = goal = 0
     finished = loop.create_future()
 
     def fire() -> None:
         nonlocal fired
         fired += 1
-        if fired % FIRED == 0:
+        if fired == goal:
             finished.set_result(None)
 
     for _ in range(rounds):
         finished = loop.create_future()
+        goal += FIRED
         for delay in delays:
             call_later(delay, fire)
         await finished
@@ -59,7 +61,7 @@ async def timer_cancel(rounds: int) -> int:
         fired += 1
 
     for _ in range(rounds):
-        for _ in range(CANCELLED):
+        for _ in repeat(None, CANCELLED):
             handle = call_later(30, fire)
             handle.cancel()
         cancelled += handle.cancelled() * CANCELLED

@@ -73,7 +73,11 @@ class EventLoop(LoopCore, _StdlibLoop):  # type: ignore[misc]
         before the poller sleeps is not noticed late.
         """
         with self._signal_wakeup():
-            super().run_forever()
+            nested, self._whole_run = self._whole_run, True
+            try:
+                super().run_forever()
+            finally:
+                self._whole_run = nested
 
     @contextlib.contextmanager
     def _signal_wakeup(self) -> Iterator[None]:
@@ -103,20 +107,20 @@ class EventLoop(LoopCore, _StdlibLoop):  # type: ignore[misc]
         self._ssock, self._csock = socket.socketpair()
         self._ssock.setblocking(False)
         self._csock.setblocking(False)
-        self._internal_fds += 1
         self._add_reader(self._ssock.fileno(), self._read_from_self)
 
     def _make_self_pipe(self) -> None:
-        """Nothing yet: see _open_signal_pipe."""
+        # The engine has its own way to be woken up; signals get a pipe in _open_signal_pipe().
+        self._internal_fds += 1
 
     def _close_self_pipe(self) -> None:
+        self._internal_fds -= 1
         if self._ssock is None or self._csock is None:
             return
         self._remove_reader(self._ssock.fileno())
         self._ssock.close()
         self._csock.close()
         self._ssock = self._csock = None
-        self._internal_fds -= 1
 
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
         """Add a handler for a signal: ``callback(*args)`` is called by the loop. Main thread only."""

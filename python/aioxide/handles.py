@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio.base_events
 from asyncio import format_helpers
-from asyncio.log import logger
 from typing import Any
 
 from ._aioxide import Task
@@ -36,4 +35,4 @@ def report_slow(handle: Any, seconds: float) -> None:
         name = repr(handle)
     else:
         name = asyncio.base_events._format_handle(handle)  # type: ignore[attr-defined]
-    logger.warning("Executing %s took %.3f seconds", name, seconds)
+    asyncio.base_events.logger.warning("Executing %s took %.3f seconds", name, seconds)

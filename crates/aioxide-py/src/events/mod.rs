@@ -59,6 +59,8 @@ pub struct LoopBody {
     hooked: Cell<bool>,
     /// Somebody replaced `time()`: a virtual clock.
     time_hooked: Cell<bool>,
+    /// `run_forever()` is on the stack: `_run_once` runs all of it.
+    whole_run: Cell<bool>,
     /// A task of this loop is being stepped.
     pub stepping: Cell<bool>,
     /// `asyncio.tasks._current_tasks` has an entry for this loop, perhaps a stale one.
@@ -74,6 +76,8 @@ struct Io {
     inbox: Arc<Inbox<Entry>>,
     fds: RefCell<FdTable<Watch>>,
     strict: bool,
+    /// The poller waits, with the GIL released, and nobody has woken it up yet.
+    asleep: Cell<bool>,
     /// Taken while the loop polls.
     events: Cell<Vec<aioxide::Event>>,
 }
@@ -98,6 +102,7 @@ impl Body for LoopBody {
             task_factory: Slot::empty(),
             hooked: Cell::new(false),
             time_hooked: Cell::new(false),
+            whole_run: Cell::new(false),
             stepping: Cell::new(false),
             current_written: Cell::new(false),
             read_buffer: Cell::new(Vec::new()),
@@ -238,6 +243,7 @@ fn open<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
         engine: RefCell::new(engine),
         fds: RefCell::new(FdTable::new()),
         strict,
+        asleep: Cell::new(false),
         events: Cell::new(Vec::new()),
     };
     body.io.replace(Some(Rc::new(io)));

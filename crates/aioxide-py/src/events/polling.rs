@@ -46,7 +46,9 @@ pub fn poll(this: &Bound<'_, Loop>, io: &Io, wait: Wait) -> PyResult<()> {
         let probe = Arc::clone(io.engine.borrow().probe());
         probe.leave_callbacks();
         let poller = &*io.poller;
+        io.asleep.set(true);
         let polled = py.detach(|| poller.wait(&mut events, timeout));
+        io.asleep.set(false);
         probe.enter_callbacks();
         polled
     };

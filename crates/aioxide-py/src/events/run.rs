@@ -33,8 +33,8 @@ pub fn run_methods(builder: TypeBuilder) -> TypeBuilder {
         .method(method_noargs(c"_probe", c"(callbacks run, whether callbacks are running, thread id), for the watchdog.", probe))
 }
 
-/// `BaseEventLoop.run_forever` calls this until `_stopping`. While it does (`_thread_id` is set), the whole
-/// run happens in one call.
+/// `BaseEventLoop.run_forever` calls this until `_stopping`. Then (`_whole_run` is set) the whole run happens
+/// in one call; for those who drive the loop by hand it is one iteration.
 fn run_once<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     // For PyO3's count: errors dropped while the loop runs are released at once.
     Python::attach(|_py| run_attached(this))
@@ -45,7 +45,7 @@ fn run_attached<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     body.require_open()?;
     let io = &*body.io()?;
     io.engine.borrow().probe().enter_callbacks();
-    let ran = if body.thread_id.is_empty() { tick(this, io, Batches::One) } else { run_until_stopped(this, io) };
+    let ran = if body.whole_run.get() { run_until_stopped(this, io) } else { tick(this, io, Batches::One) };
     io.engine.borrow().probe().leave_callbacks();
     let left = tasks::leave_current(this.as_any(), body);
     ran?;

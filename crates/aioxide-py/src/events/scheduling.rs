@@ -64,9 +64,19 @@ fn call_soon_threadsafe<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Re
     Ok(handle)
 }
 
-/// Puts a handle into the inbox and wakes the loop up.
+/// Appends a handle from any thread. The GIL is held, so the queue itself is the place, and the order among
+/// the calls of one thread is kept; only a loop that sleeps must be told, once for a burst.
 fn send(body: &LoopBody, handle: Owned) -> PyResult<()> {
-    body.io()?.inbox.push(Entry::Handle(handle)).map_err(|error| os_error(&error))
+    body.push(Entry::Handle(handle));
+    wake_if_asleep(body)
+}
+
+/// Ends the poller's wait, if it waits.
+fn wake_if_asleep(body: &LoopBody) -> PyResult<()> {
+    match &*body.io.borrow() {
+        Some(io) if io.asleep.replace(false) => io.inbox.wake().map_err(|error| os_error(&error)),
+        _ => Ok(()),
+    }
 }
 
 /// Which threads may make a call.
@@ -85,9 +95,7 @@ pub fn check(this: &Bound<'_, Loop>, callback: &Bound<'_, PyAny>, method: &str, 
 }
 
 fn wake<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
-    if let Ok(io) = this.body().io() {
-        io.inbox.wake().map_err(|error| os_error(&error))?;
-    }
+    wake_if_asleep(this.body())?;
     Ok(this.py().None().into_bound(this.py()))
 }
 

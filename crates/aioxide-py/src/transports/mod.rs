@@ -152,7 +152,8 @@ impl TransportBody {
 
 /// Makes the type.
 pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
-    let base = py.import("asyncio.transports")?.getattr("Transport")?.cast_into::<PyType>()?;
+    // asyncio's fallback for sendfile insists on this base.
+    let base = py.import("asyncio.transports")?.getattr("_FlowControlMixin")?.cast_into::<PyType>()?;
     let mut builder = TypeBuilder::new()
         .subclassable()
         .weak_references()
