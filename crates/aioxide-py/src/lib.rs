@@ -54,7 +54,8 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SocketTransport", transports::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
     unite(&module.getattr("Future")?.cast_into()?, &module.getattr("Task")?.cast_into()?)?;
-    module.add_function(wrap_pyfunction!(sleep::sleep, module)?)?;
+    let doc = c"sleep(delay, result=None)\n--\n\nSuspends the task for a time in seconds, then returns the result.";
+    module.add("sleep", object::function(module, c"sleep", doc, sleep::sleep)?)?;
     module.add_function(wrap_pyfunction!(live_tasks, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     Ok(())

@@ -123,9 +123,10 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
 ///
 /// # Cancellation
 /// The timer is forgotten and CancelledError raised where the sleep is awaited.
-#[pyfunction]
-#[pyo3(signature = (delay, result = None))]
-pub fn sleep<'py>(delay: &Bound<'py, PyAny>, result: Option<&Bound<'py, PyAny>>) -> Returned<'py> {
+pub fn sleep<'py>(args: Args<'_, 'py>) -> Returned<'py> {
+    let [Some(delay), result] = args.bind("sleep", ["delay", "result"], 2, 1)? else {
+        return Err(PyTypeError::new_err("sleep() missing required argument 'delay' (pos 1)"));
+    };
     let body = SleepBody::empty();
     body.delay.set(seconds_of(delay).map_err(|_| {
         let class = delay.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());

@@ -275,7 +275,7 @@ pub fn set_exception<B: FutureLike>(this: &Bound<'_, Native<B>>, exception: &Bou
     }
     if exception.is_instance_of::<PyStopIteration>() {
         let text = "StopIteration interacts badly with generators and cannot be raised into a Future";
-        if !compat::STOP_ITERATION_IS_WRAPPED {
+        if !compat::wraps_stop_iteration(py) {
             return Err(PyTypeError::new_err(text));
         }
         let wrapper = PyRuntimeError::new_err(text).into_value(py).into_bound(py).into_any();

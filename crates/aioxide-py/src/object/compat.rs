@@ -7,12 +7,8 @@ use pyo3::prelude::*;
 pub const HAS_EAGER_START: bool = cfg!(Py_3_12);
 /// Whether `Task.get_context` exists (3.12).
 pub const HAS_TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
-/// Whether `Future.set_exception(StopIteration)` raises `TypeError` at once (until 3.11) or wraps (3.12).
-pub const STOP_ITERATION_IS_WRAPPED: bool = cfg!(Py_3_12);
 /// Whether `uncancel()` down to zero also takes back a cancellation not yet delivered (3.13).
 pub const UNCANCEL_CLEARS_MUST_CANCEL: bool = cfg!(Py_3_13);
-/// Whether a remade `CancelledError` is the original (3.11: a new one with the original as context).
-pub const CANCELLED_ERROR_IS_REUSED: bool = cfg!(Py_3_11);
 /// Whether `asyncio.sleep(nan)` is refused (3.13).
 pub const SLEEP_REFUSES_NAN: bool = cfg!(Py_3_13);
 
@@ -50,7 +46,18 @@ pub(super) unsafe fn take_raised() -> *mut ffi::PyObject {
     }
 }
 
-/// Whether this interpreter's `asyncio` keeps `_all_tasks` (3.11) or `_scheduled_tasks` (3.12 and up).
+/// Whether `Future.set_exception(StopIteration)` wraps it into a RuntimeError, as of 3.11.8, 3.12.2 and 3.13,
+/// or refuses it with a TypeError.
+pub fn wraps_stop_iteration(py: Python<'_>) -> bool {
+    let version = py.version_info();
+    match (version.major, version.minor) {
+        (3, 11) => version.patch >= 8,
+        (3, 12) => version.patch >= 2,
+        other => other > (3, 12),
+    }
+}
+
+/// The running version: (major, minor).
 pub fn version(py: Python<'_>) -> (u8, u8) {
     let version = py.version_info();
     (version.major, version.minor)
