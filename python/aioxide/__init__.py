@@ -1,20 +1,52 @@
-"""aioxide (temporary)."""
-import asyncio as _a
-from ._aioxide import Task, Future, Handle, TimerHandle, sleep, live_tasks
+"""asyncio, re-implemented in Rust: the same programs, faster.
+
+- ``run(main())``, ``Runner()``: run a coroutine on an aioxide loop;
+- ``new_event_loop``: the factory for ``asyncio.Runner(loop_factory=...)``, uvicorn's ``--loop`` and their like;
+- ``install()``, ``uninstall()``: let asyncio itself use aioxide, for programs that do not know of it;
+- ``import aioxide as asyncio``: every name of asyncio, native where there is a native one;
+- ``watch()``: reports a coroutine that blocks the loop, while it blocks.
+
+``python -m aioxide app.py`` runs a program that way, unchanged.
+"""
+
+# asyncio comes first: the extension's classes extend asyncio's, and `_asyncio` must not be imported on its own.
+import asyncio as _asyncio
+import sys as _sys
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+if not _TYPE_CHECKING:  # To a type checker, ours would be redefinitions.
+    from asyncio import *  # noqa: F403
+
+from . import registry as _registry  # noqa: F401 - shows native tasks to all_tasks()
+from ._aioxide import Future, Handle, Task, TimerHandle, __version__, sleep
 from .events import EventLoop, new_event_loop
-class EventLoopPolicy(_a.DefaultEventLoopPolicy):
-    _loop_factory = EventLoop
-def install():
-    _a.Task = _a.tasks.Task = _a.tasks._CTask = Task
-    _a.Future = _a.futures.Future = _a.futures._CFuture = Future
-    _a.sleep = _a.tasks.sleep = sleep
-    if hasattr(_a, 'eager_task_factory'):
-        _a.eager_task_factory = _a.tasks.eager_task_factory = _a.create_eager_task_factory(Task)
-    class S(_a.tasks._all_tasks.__class__ if hasattr(_a.tasks,'_all_tasks') else _a.tasks._scheduled_tasks.__class__):
-        def __iter__(self):
-            yield from super().__iter__()
-            yield from live_tasks()
-    (_a.tasks._all_tasks if hasattr(_a.tasks,'_all_tasks') else _a.tasks._scheduled_tasks).__class__ = S
-    _a.set_event_loop_policy(EventLoopPolicy())
-def uninstall(): pass
-from asyncio import run, Runner
+from .installation import install, uninstall
+from .namespace import complete as _complete
+from .namespace import continue_with as _continue_with
+from .policy import EventLoopPolicy
+from .runners import Runner, run
+
+if _sys.version_info >= (3, 12):
+    from .namespace import eager_task_factory as eager_task_factory
+
+__all__ = [
+    "BlockedReport",
+    "EventLoop",
+    "EventLoopPolicy",
+    "Future",
+    "Handle",
+    "Runner",
+    "Task",
+    "TimerHandle",
+    "Watch",
+    "__version__",
+    "install",
+    "new_event_loop",
+    "run",
+    "sleep",
+    "uninstall",
+    "watch",
+]
+__all__ = _complete(__all__)
+
+__getattr__, __dir__ = _continue_with(__name__, _asyncio)

@@ -33,6 +33,9 @@ def arguments(description: str, modules: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--write-candidates", action="store_true", help="print list entries for what fails"
     )
+    parser.add_argument(
+        "--limit", type=float, default=60, help="seconds for one test before it counts as hung"
+    )
     parser.add_argument("--slowest", type=int, default=0, help="print the N slowest tests")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="modules at a time")
     options = parser.parse_args()
@@ -46,7 +49,12 @@ def arguments(description: str, modules: Sequence[str]) -> argparse.Namespace:
 def run(options: argparse.Namespace, job: Job, listing: Path) -> int:
     """Run the chosen modules and return the exit status."""
     expectations = Expectations(listing)
-    job = replace(job, pattern=options.pattern, left_out=tuple(expectations.left_out))
+    job = replace(
+        job,
+        pattern=options.pattern,
+        test_limit=options.limit,
+        left_out=tuple(expectations.left_out),
+    )
     if options.baseline:
         job = replace(job, subject="asyncio")
         expectations.fails.clear()

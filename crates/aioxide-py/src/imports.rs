@@ -62,7 +62,11 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
     let events = py.import("asyncio.events")?;
     let tasks = py.import("asyncio.tasks")?;
     let types = py.import("types")?;
-    let event_loop = if compat::version(py) < (3, 12) { "_get_event_loop" } else { "get_event_loop" };
+    let event_loop = if compat::version(py) < (3, 12) {
+        "_get_event_loop"
+    } else {
+        "get_event_loop"
+    };
     Ok(Imports {
         cancelled_error: exceptions.getattr("CancelledError")?.cast_into()?.unbind(),
         invalid_state_error: exceptions.getattr("InvalidStateError")?.cast_into()?.unbind(),
@@ -75,7 +79,11 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         event_loop: events.getattr(event_loop)?.unbind(),
         running_loop: events.getattr("_get_running_loop")?.unbind(),
         current_tasks: tasks.getattr("_current_tasks")?.cast_into()?.unbind(),
-        base_event_loop: py.import("asyncio.base_events")?.getattr("BaseEventLoop")?.cast_into()?.unbind(),
+        base_event_loop: py
+            .import("asyncio.base_events")?
+            .getattr("BaseEventLoop")?
+            .cast_into()?
+            .unbind(),
         generic_alias: types.getattr("GenericAlias")?.unbind(),
         generator: types.getattr("GeneratorType")?.cast_into()?.unbind(),
         coroutine: types.getattr("CoroutineType")?.cast_into()?.unbind(),

@@ -53,7 +53,10 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Sleep", sleep::build(py)?)?;
     module.add("SocketTransport", transports::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
-    unite(&module.getattr("Future")?.cast_into()?, &module.getattr("Task")?.cast_into()?)?;
+    unite(
+        &module.getattr("Future")?.cast_into()?,
+        &module.getattr("Task")?.cast_into()?,
+    )?;
     let doc = c"sleep(delay, result=None)\n--\n\nSuspends the task for a time in seconds, then returns the result.";
     module.add("sleep", object::function(module, c"sleep", doc, sleep::sleep)?)?;
     module.add_function(wrap_pyfunction!(live_tasks, module)?)?;

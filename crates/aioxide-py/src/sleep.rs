@@ -102,7 +102,10 @@ impl Body for SleepBody {
 
 /// Makes the type.
 pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
-    let mut builder = TypeBuilder::new().slot(await_slot(itself)).slot(iter_slot(itself)).slot(finalize_slot::<SleepBody>());
+    let mut builder = TypeBuilder::new()
+        .slot(await_slot(itself))
+        .slot(iter_slot(itself))
+        .slot(finalize_slot::<SleepBody>());
     for slot in resume_slots(resume) {
         builder = builder.slot(slot);
     }
@@ -110,7 +113,13 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         .method(method_one(c"send", c"Resumes the sleep.", send))
         .method(method(c"throw", c"Ends the sleep with an exception.", throw))
         .method(method_noargs(c"close", c"Gives the sleep up.", close))
-        .finish::<SleepBody>(py, c"aioxide._aioxide.Sleep", c"What sleep() returns: awaitable once.", None, false)
+        .finish::<SleepBody>(
+            py,
+            c"aioxide._aioxide.Sleep",
+            c"What sleep() returns: awaitable once.",
+            None,
+            false,
+        )
 }
 
 /// Suspends the current task for `delay` seconds, then returns `result`. A delay of 0 or less lets the other
@@ -125,11 +134,16 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
 /// The timer is forgotten and CancelledError raised where the sleep is awaited.
 pub fn sleep<'py>(args: Args<'_, 'py>) -> Returned<'py> {
     let [Some(delay), result] = args.bind("sleep", ["delay", "result"], 2, 1)? else {
-        return Err(PyTypeError::new_err("sleep() missing required argument 'delay' (pos 1)"));
+        return Err(PyTypeError::new_err(
+            "sleep() missing required argument 'delay' (pos 1)",
+        ));
     };
     let body = SleepBody::empty();
     body.delay.set(seconds_of(delay).map_err(|_| {
-        let class = delay.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+        let class = delay
+            .get_type()
+            .name()
+            .map_or_else(|_| "?".to_owned(), |name| name.to_string());
         PyTypeError::new_err(format!("'<=' not supported between instances of '{class}' and 'int'"))
     })?);
     if let Some(result) = result.filter(|result| !result.is_none()) {
@@ -174,7 +188,9 @@ fn resume<'py>(this: &Bound<'py, Sleep>) -> PyResult<Resumed<'py>> {
             Ok(Resumed::Returned(body.result.get_or_none(py)))
         }
         Progress::Waiting => {
-            let Some(future) = body.future.get(py) else { return Err(reused()) };
+            let Some(future) = body.future.get(py) else {
+                return Err(reused());
+            };
             let outcome = match as_exact::<FutureBody>(&future) {
                 Some(native) if native.body().future().state.get() == State::Pending => {
                     Err(PyRuntimeError::new_err("await wasn't used with future"))
@@ -231,7 +247,10 @@ fn arrange_natively<'py>(this: &Bound<'py, Sleep>, event_loop: &Bound<'py, Loop>
     }
     #[expect(clippy::cast_precision_loss, reason = "exact for 104 days of uptime")]
     let when = aioxide::now().as_nanos() as f64 / 1e9 + delay;
-    let key = native.add_timer(deadline(when, native.margin())?, Entry::Sleep(Owned::new(future.as_any())))?;
+    let key = native.add_timer(
+        deadline(when, native.margin())?,
+        Entry::Sleep(Owned::new(future.as_any())),
+    )?;
     body.key.set(Some(key));
     body.future.set(Owned::new(future.as_any()));
     Ok(future.into_any())

@@ -132,30 +132,18 @@ mod tests {
             Deadline::from_nanos(1_005)
         );
         assert_eq!(start.saturating_add(Duration::MAX), Deadline::NEVER);
-        assert_eq!(
-            start.saturating_add(Duration::from_nanos(u64::MAX)),
-            Deadline::NEVER
-        );
-        assert_eq!(
-            Deadline::NEVER.saturating_add(Duration::ZERO),
-            Deadline::NEVER
-        );
+        assert_eq!(start.saturating_add(Duration::from_nanos(u64::MAX)), Deadline::NEVER);
+        assert_eq!(Deadline::NEVER.saturating_add(Duration::ZERO), Deadline::NEVER);
         let last = Deadline::from_nanos(u64::MAX - 1);
         assert_eq!(last.saturating_add(Duration::ZERO), last);
-        assert_eq!(
-            last.saturating_add(Duration::from_nanos(1)),
-            Deadline::NEVER
-        );
+        assert_eq!(last.saturating_add(Duration::from_nanos(1)), Deadline::NEVER);
     }
 
     #[test]
     fn a_duration_since_a_later_point_is_zero() {
         let early = Deadline::from_nanos(10);
         let late = Deadline::from_nanos(25);
-        assert_eq!(
-            late.saturating_duration_since(early),
-            Duration::from_nanos(15)
-        );
+        assert_eq!(late.saturating_duration_since(early), Duration::from_nanos(15));
         assert_eq!(early.saturating_duration_since(late), Duration::ZERO);
     }
 

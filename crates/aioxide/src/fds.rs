@@ -102,8 +102,7 @@ impl<R> FdTable<R> {
 
     /// Returns what the poller watches `fd` for, as far as the table knows.
     pub fn interest(&self, fd: RawFd) -> Interest {
-        self.entry(fd)
-            .map_or(Interest::NONE, |entry| entry.registered)
+        self.entry(fd).map_or(Interest::NONE, |entry| entry.registered)
     }
 
     /// Returns how many descriptors have a reader or a writer.
@@ -143,10 +142,7 @@ impl<R> FdTable<R> {
     }
 
     fn remove(&mut self, poller: &Poller, fd: RawFd, side: Side) -> io::Result<Option<R>> {
-        let Some(entry) = usize::try_from(fd)
-            .ok()
-            .and_then(|index| self.entries.get_mut(index))
-        else {
+        let Some(entry) = usize::try_from(fd).ok().and_then(|index| self.entries.get_mut(index)) else {
             return Ok(None);
         };
         if entry.side(side).is_none() {
@@ -253,12 +249,7 @@ fn register(poller: &Poller, fd: RawFd, before: Interest, wanted: Interest) -> i
 }
 
 /// Reduces what the poller watches `fd` for to `wanted`; returns what it is watched for now.
-fn unregister(
-    poller: &Poller,
-    fd: RawFd,
-    before: Interest,
-    wanted: Interest,
-) -> io::Result<Interest> {
+fn unregister(poller: &Poller, fd: RawFd, before: Interest, wanted: Interest) -> io::Result<Interest> {
     if before == wanted {
         return Ok(before);
     }

@@ -243,10 +243,7 @@ mod tests {
         poller.add(fd, Interest::BOTH).unwrap();
         assert_eq!(errno(poller.add(fd, Interest::BOTH)), code(Errno::EXIST));
         assert_eq!(errno(poller.add(-1, Interest::BOTH)), code(Errno::BADF));
-        assert_eq!(
-            errno(poller.add(1 << 30, Interest::BOTH)),
-            code(Errno::BADF)
-        );
+        assert_eq!(errno(poller.add(1 << 30, Interest::BOTH)), code(Errno::BADF));
         let file = std::fs::File::open("/proc/self/exe").unwrap();
         assert_eq!(
             errno(poller.add(file.as_raw_fd(), Interest::READABLE)),

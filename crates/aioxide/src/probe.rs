@@ -112,10 +112,7 @@ impl Sample {
     /// Returns whether the very handle that was running at `earlier`, a former sample of the same
     /// probe, is running still: it has blocked the loop since.
     pub fn is_stuck_since(&self, earlier: &Sample) -> bool {
-        self.in_callbacks
-            && earlier.in_callbacks
-            && self.steps == earlier.steps
-            && self.polls == earlier.polls
+        self.in_callbacks && earlier.in_callbacks && self.steps == earlier.steps && self.polls == earlier.polls
     }
 }
 

@@ -105,10 +105,7 @@ impl<H> Timers<H> {
     pub fn clear(&mut self) -> Vec<H> {
         let mut nodes = std::mem::take(&mut self.heap);
         nodes.sort_unstable_by_key(Node::order);
-        let handles = nodes
-            .iter()
-            .filter_map(|node| self.vacate(node.slot))
-            .collect();
+        let handles = nodes.iter().filter_map(|node| self.vacate(node.slot)).collect();
         self.shrink();
         handles
     }

@@ -60,9 +60,7 @@ impl Driver {
     }
 
     fn add_reader(&mut self, fd: RawFd, callback: impl Fn(&mut Driver) + 'static) {
-        let set = self
-            .readers
-            .set_reader(self.engine.poller(), fd, Rc::new(callback));
+        let set = self.readers.set_reader(self.engine.poller(), fd, Rc::new(callback));
         assert!(set.expect("a watched descriptor").is_none());
     }
 
@@ -102,9 +100,7 @@ impl Driver {
         }
         let mut messages = VecDeque::new();
         self.messages.drain(&mut messages);
-        self.engine
-            .ready
-            .extend(messages.into_iter().map(Work::Message));
+        self.engine.ready.extend(messages.into_iter().map(Work::Message));
         self.engine.drain_inbox();
         let now = self.engine.now();
         self.engine.drain_timers(now);

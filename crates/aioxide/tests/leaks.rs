@@ -14,16 +14,11 @@ fn a_closed_engine_leaves_no_descriptor() {
         engine.inbox().push(round).expect("a wake-up");
         let other: Engine<u64> = Engine::new().expect("an engine");
         let fd = other.poller().as_raw_fd();
-        engine
-            .poller()
-            .add(fd, Interest::READABLE)
-            .expect("pollers nest");
+        engine.poller().add(fd, Interest::READABLE).expect("pollers nest");
     }
     assert_eq!(open_descriptors(), before);
 }
 
 fn open_descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd")
-        .expect("Linux has /proc")
-        .count()
+    std::fs::read_dir("/proc/self/fd").expect("Linux has /proc").count()
 }

@@ -18,9 +18,21 @@ pub fn loop_attributes(builder: TypeBuilder) -> TypeBuilder {
         .attribute(getter_setter(c"_whole_run", whole_run, set_whole_run))
         .attribute(getter_setter(c"_task_factory", task_factory, set_task_factory))
         .method(method_noargs(c"is_closed", c"Whether the loop was closed.", closed))
-        .method(method_noargs(c"is_running", c"Whether the loop is running.", is_running))
-        .method(method_noargs(c"get_debug", c"Whether the loop is in debug mode.", debug))
-        .method(method_noargs(c"stop", c"Stops the loop after the callbacks that are ready now.", stop))
+        .method(method_noargs(
+            c"is_running",
+            c"Whether the loop is running.",
+            is_running,
+        ))
+        .method(method_noargs(
+            c"get_debug",
+            c"Whether the loop is in debug mode.",
+            debug,
+        ))
+        .method(method_noargs(
+            c"stop",
+            c"Stops the loop after the callbacks that are ready now.",
+            stop,
+        ))
 }
 
 fn boolean(py: Python<'_>, value: bool) -> Bound<'_, PyAny> {
@@ -81,7 +93,11 @@ fn thread_id<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
 }
 
 fn set_thread_id(this: &Bound<'_, Loop>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    drop(this.body().thread_id.replace((!value.is_none()).then(|| Owned::new(value))));
+    drop(
+        this.body()
+            .thread_id
+            .replace((!value.is_none()).then(|| Owned::new(value))),
+    );
     Ok(())
 }
 
@@ -90,6 +106,10 @@ fn task_factory<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
 }
 
 fn set_task_factory(this: &Bound<'_, Loop>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    drop(this.body().task_factory.replace((!value.is_none()).then(|| Owned::new(value))));
+    drop(
+        this.body()
+            .task_factory
+            .replace((!value.is_none()).then(|| Owned::new(value))),
+    );
     Ok(())
 }

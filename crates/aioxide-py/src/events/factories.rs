@@ -15,15 +15,28 @@ use crate::tasks;
 /// Adds the methods.
 pub fn factory_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method_noargs(c"create_future", c"Makes a Future of this loop.", create_future))
-        .method(method(c"create_task", c"Schedules a coroutine; returns its Task.", create_task))
+        .method(method_noargs(
+            c"create_future",
+            c"Makes a Future of this loop.",
+            create_future,
+        ))
+        .method(method(
+            c"create_task",
+            c"Schedules a coroutine; returns its Task.",
+            create_task,
+        ))
 }
 
 fn create_future<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     let future = create(this.py(), FutureBody::pending(this.as_any()))?;
     if this.body().debug.get() {
         let stack = imports(this.py())?.extract_stack.bind(this.py()).call0()?;
-        future.body().future().rare_mut().source_traceback.set(Owned::from(stack));
+        future
+            .body()
+            .future()
+            .rare_mut()
+            .source_traceback
+            .set(Owned::from(stack));
     }
     Ok(future.into_any())
 }
@@ -36,10 +49,14 @@ fn create_task<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'p
     }
     let [coroutine, name, context, eager_start] =
         args.bind("create_task", ["coro", "name", "context", "eager_start"], 1, 1)?;
-    let Some(coroutine) = coroutine else { return Err(PyTypeError::new_err("create_task() missing 'coro'")) };
+    let Some(coroutine) = coroutine else {
+        return Err(PyTypeError::new_err("create_task() missing 'coro'"));
+    };
     let eager = match eager_start {
         Some(_) if !compat::HAS_EAGER_START => {
-            return Err(PyTypeError::new_err("create_task() got an unexpected keyword argument 'eager_start'"));
+            return Err(PyTypeError::new_err(
+                "create_task() got an unexpected keyword argument 'eager_start'",
+            ));
         }
         Some(eager) => eager.is_truthy()?,
         None => false,
@@ -52,7 +69,16 @@ fn by_factory<'py>(this: &Bound<'py, Loop>, factory: &Bound<'py, PyAny>, args: &
     let py = this.py();
     let _ = factory;
     let keywords = PyDict::new(py);
-    let positional = PyTuple::new(py, std::iter::once(this.as_any()).chain(args.positional()).collect::<Vec<_>>())?;
+    let positional = PyTuple::new(
+        py,
+        std::iter::once(this.as_any())
+            .chain(args.positional())
+            .collect::<Vec<_>>(),
+    )?;
     args.keywords_into(&keywords)?;
-    imports(py)?.base_event_loop.bind(py).getattr("create_task")?.call(positional, Some(&keywords))
+    imports(py)?
+        .base_event_loop
+        .bind(py)
+        .getattr("create_task")?
+        .call(positional, Some(&keywords))
 }

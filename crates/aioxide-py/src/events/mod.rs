@@ -28,8 +28,7 @@ use pyo3::types::PyType;
 
 use crate::errors::{loop_closed, os_error};
 use crate::object::{
-    Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, method, new_slot,
-    setattr_slot,
+    Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, method, new_slot, setattr_slot,
 };
 
 pub use timing::deadline;
@@ -190,7 +189,10 @@ impl LoopBody {
 
     /// Removes a timer; the caller releases what it held.
     pub fn cancel_timer(&self, key: TimerKey) -> Option<Entry> {
-        self.io.borrow().as_ref().and_then(|io| io.engine.borrow_mut().timers.cancel(key))
+        self.io
+            .borrow()
+            .as_ref()
+            .and_then(|io| io.engine.borrow_mut().timers.cancel(key))
     }
 
     /// Checks that the loop is open.
@@ -214,7 +216,10 @@ impl LoopBody {
 
 /// Makes the type.
 pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
-    let mut builder = TypeBuilder::new().subclassable().slot(new_slot::<LoopBody>()).slot(setattr_slot(note_replaced));
+    let mut builder = TypeBuilder::new()
+        .subclassable()
+        .slot(new_slot::<LoopBody>())
+        .slot(setattr_slot(note_replaced));
     builder = attributes::loop_attributes(builder);
     builder = scheduling::scheduling_methods(builder);
     builder = timing::timing_methods(builder);
@@ -224,14 +229,24 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     builder = watching::watching_methods(builder);
     builder
         .method(method(c"_open", c"Opens the engine. Called once, by __init__.", open))
-        .finish::<LoopBody>(py, c"aioxide.LoopCore", c"The native base of the event loop.", None, false)
+        .finish::<LoopBody>(
+            py,
+            c"aioxide.LoopCore",
+            c"The native base of the event loop.",
+            None,
+            false,
+        )
 }
 
 fn open<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
     let [strict_polling] = args.bind("_open", ["strict_polling"], 0, 0)?;
     let py = this.py();
     let strict = strict_polling.map_or(Ok(false), |strict| strict.is_truthy())?;
-    let policy = if strict { PollPolicy::Strict } else { PollPolicy::Adaptive };
+    let policy = if strict {
+        PollPolicy::Strict
+    } else {
+        PollPolicy::Adaptive
+    };
     let body = this.body();
     if body.io.borrow().is_some() {
         return Err(PyRuntimeError::new_err("the event loop is open already"));

@@ -53,7 +53,9 @@ pub fn poll(this: &Bound<'_, Loop>, io: &Io, wait: Wait) -> PyResult<()> {
         polled
     };
     io.engine.borrow_mut().end_wait();
-    let told = polled.map_err(|error| os_error(&error)).and_then(|()| tell(this, io, &events));
+    let told = polled
+        .map_err(|error| os_error(&error))
+        .and_then(|()| tell(this, io, &events));
     events.clear();
     io.events.set(events);
     told?;
@@ -83,8 +85,16 @@ fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::Event]) -> PyResult<
                 io.inbox.acknowledge();
                 continue;
             }
-            let reader = event.readable.then(|| fds.reader(event.fd)).flatten().map(|watch| (watch, Direction::Read));
-            let writer = event.writable.then(|| fds.writer(event.fd)).flatten().map(|watch| (watch, Direction::Write));
+            let reader = event
+                .readable
+                .then(|| fds.reader(event.fd))
+                .flatten()
+                .map(|watch| (watch, Direction::Read));
+            let writer = event
+                .writable
+                .then(|| fds.writer(event.fd))
+                .flatten()
+                .map(|watch| (watch, Direction::Write));
             for (watch, direction) in reader.into_iter().chain(writer) {
                 match watch {
                     Watch::Handle(handle) => engine.push(Entry::Handle(handle.clone())),

@@ -30,7 +30,11 @@ pub fn run_methods(builder: TypeBuilder) -> TypeBuilder {
             c"Runs one iteration; inside run_forever(), all iterations until stop().",
             run_once,
         ))
-        .method(method_noargs(c"_probe", c"(callbacks run, whether callbacks are running, thread id), for the watchdog.", probe))
+        .method(method_noargs(
+            c"_probe",
+            c"(callbacks run, whether callbacks are running, thread id), for the watchdog.",
+            probe,
+        ))
 }
 
 /// `BaseEventLoop.run_forever` calls this until `_stopping`. Then (`_whole_run` is set) the whole run happens
@@ -45,7 +49,11 @@ fn run_attached<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     body.require_open()?;
     let io = &*body.io()?;
     io.engine.borrow().probe().enter_callbacks();
-    let ran = if body.whole_run.get() { run_until_stopped(this, io) } else { tick(this, io, Batches::One) };
+    let ran = if body.whole_run.get() {
+        run_until_stopped(this, io)
+    } else {
+        tick(this, io, Batches::One)
+    };
     io.engine.borrow().probe().leave_callbacks();
     let left = tasks::leave_current(this.as_any(), body);
     ran?;
@@ -135,7 +143,9 @@ fn run_entry_now(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> PyRe
 
 /// Ends a `sleep()`: the result was put into the future's outcome beforehand.
 fn wake_sleeper(future: &Bound<'_, PyAny>) -> PyResult<()> {
-    let Some(future) = as_exact::<FutureBody>(future) else { return Ok(()) };
+    let Some(future) = as_exact::<FutureBody>(future) else {
+        return Ok(());
+    };
     let state = future.body().future();
     if state.done() {
         return Ok(());
@@ -156,7 +166,10 @@ fn run_entry_timed(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> Py
     ran?;
     let took = this.call_method0(pyo3::intern!(py, "time"))?.sub(before)?;
     if took.ge(this.getattr("slow_callback_duration")?)? {
-        imports(py)?.handles.bind(py).call_method1("report_slow", (object, took))?;
+        imports(py)?
+            .handles
+            .bind(py)
+            .call_method1("report_slow", (object, took))?;
     }
     Ok(())
 }
@@ -168,5 +181,7 @@ fn probe<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
         let engine = io.engine.borrow();
         (engine.probe().steps(), engine.probe().in_callbacks())
     };
-    Ok((steps, in_callbacks, this.body().thread_id.get_or_none(py)).into_pyobject(py)?.into_any())
+    Ok((steps, in_callbacks, this.body().thread_id.get_or_none(py))
+        .into_pyobject(py)?
+        .into_any())
 }

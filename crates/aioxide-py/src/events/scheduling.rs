@@ -14,26 +14,43 @@ use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_n
 /// Adds the methods.
 pub fn scheduling_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method(c"call_soon", c"Arranges for a callback to be called as soon as possible.", call_soon))
+        .method(method(
+            c"call_soon",
+            c"Arranges for a callback to be called as soon as possible.",
+            call_soon,
+        ))
         .method(method(
             c"call_soon_threadsafe",
             c"Like call_soon(), from any thread.",
             call_soon_threadsafe,
         ))
         .method(method_noargs(c"_write_to_self", c"Wakes the loop up.", wake))
-        .method(method_one(c"_add_callback", c"Appends a handle to the ready queue.", add_callback))
-        .method(method_one(c"_add_callback_signalsafe", c"Appends a handle and wakes the loop up.", add_callback_signalsafe))
+        .method(method_one(
+            c"_add_callback",
+            c"Appends a handle to the ready queue.",
+            add_callback,
+        ))
+        .method(method_one(
+            c"_add_callback_signalsafe",
+            c"Appends a handle and wakes the loop up.",
+            add_callback_signalsafe,
+        ))
 }
 
+/// A callback, its arguments as a tuple, its context.
+pub type CallbackParts<'a, 'py> = (
+    &'a Bound<'py, PyAny>,
+    Bound<'py, PyTuple>,
+    Option<&'a Bound<'py, PyAny>>,
+);
+
 /// The callback, its arguments as a tuple, and the context of a `call_…` method.
-pub fn callback_of<'a, 'py>(
-    function: &str,
-    args: &Args<'a, 'py>,
-    start: usize,
-) -> PyResult<(&'a Bound<'py, PyAny>, Bound<'py, PyTuple>, Option<&'a Bound<'py, PyAny>>)> {
+pub fn callback_of<'a, 'py>(function: &str, args: &Args<'a, 'py>, start: usize) -> PyResult<CallbackParts<'a, 'py>> {
     let context = args.only_keyword(function, "context")?;
     let Some(callback) = args.positional().get(start) else {
-        return Err(PyTypeError::new_err(format!("{function}() missing 1 required positional argument: 'callback'")));
+        return Err(PyTypeError::new_err(format!(
+            "{function}() missing 1 required positional argument: 'callback'"
+        )));
     };
     Ok((callback, args.rest(start + 1)?, context))
 }
@@ -45,7 +62,12 @@ fn call_soon<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py>
     if body.debug.get() {
         check(this, callback, "call_soon", Thread::MustBeTheLoops)?;
     }
-    let parts = Parts { callback, arguments: arguments.as_any(), event_loop: this.as_any(), context };
+    let parts = Parts {
+        callback,
+        arguments: arguments.as_any(),
+        event_loop: this.as_any(),
+        context,
+    };
     let handle = handles::new(parts)?.into_any();
     body.push(Entry::Handle(Owned::new(&handle)));
     Ok(handle)
@@ -58,7 +80,12 @@ fn call_soon_threadsafe<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Re
     if body.debug.get() {
         check(this, callback, "call_soon_threadsafe", Thread::Any)?;
     }
-    let parts = Parts { callback, arguments: arguments.as_any(), event_loop: this.as_any(), context };
+    let parts = Parts {
+        callback,
+        arguments: arguments.as_any(),
+        event_loop: this.as_any(),
+        context,
+    };
     let handle = handles::new(parts)?.into_any();
     send(body, Owned::new(&handle))?;
     Ok(handle)

@@ -15,9 +15,21 @@ use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_n
 /// Adds the methods.
 pub fn timing_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method_noargs(c"time", c"The loop's clock, in seconds: time.monotonic().", time))
-        .method(method(c"call_later", c"Arranges for a callback to be called after a delay in seconds.", call_later))
-        .method(method(c"call_at", c"Arranges for a callback to be called at a time of the loop's clock.", call_at))
+        .method(method_noargs(
+            c"time",
+            c"The loop's clock, in seconds: time.monotonic().",
+            time,
+        ))
+        .method(method(
+            c"call_later",
+            c"Arranges for a callback to be called after a delay in seconds.",
+            call_later,
+        ))
+        .method(method(
+            c"call_at",
+            c"Arranges for a callback to be called at a time of the loop's clock.",
+            call_at,
+        ))
 }
 
 fn time<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
@@ -25,7 +37,10 @@ fn time<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
 }
 
 /// A deadline as seconds of the loop's clock.
-#[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days; after that the clock ticks in 2 ns")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "2^53 ns are 104 days; after that the clock ticks in 2 ns"
+)]
 pub fn seconds(deadline: Deadline) -> f64 {
     deadline.as_nanos() as f64 / NANOS
 }
@@ -43,7 +58,11 @@ pub fn deadline(when: f64, margin: u64) -> PyResult<Deadline> {
         return Ok(Deadline::NEVER);
     }
     // Negative times are due at once: the cast saturates to 0.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above; saturation is meant")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked above; saturation is meant"
+    )]
     let nanos = nanos as u64;
     Ok(Deadline::from_nanos(nanos.saturating_add(margin)))
 }
@@ -67,7 +86,9 @@ pub fn now(this: &Bound<'_, Loop>) -> PyResult<Deadline> {
 
 fn call_later<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
     let Some(delay) = args.positional().first() else {
-        return Err(PyTypeError::new_err("call_later() missing 2 required positional arguments: 'delay' and 'callback'"));
+        return Err(PyTypeError::new_err(
+            "call_later() missing 2 required positional arguments: 'delay' and 'callback'",
+        ));
     };
     if delay.is_none() {
         return Err(PyTypeError::new_err("delay must not be None"));
@@ -93,7 +114,9 @@ fn call_later<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py
 
 fn call_at<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
     let Some(when) = args.positional().first() else {
-        return Err(PyTypeError::new_err("call_at() missing 2 required positional arguments: 'when' and 'callback'"));
+        return Err(PyTypeError::new_err(
+            "call_at() missing 2 required positional arguments: 'when' and 'callback'",
+        ));
     };
     if when.is_none() {
         return Err(PyTypeError::new_err("when cannot be None"));
@@ -101,7 +124,12 @@ fn call_at<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
     schedule(this, when.clone(), &args, "call_at")
 }
 
-fn schedule<'py>(this: &Bound<'py, Loop>, when: Bound<'py, PyAny>, args: &Args<'_, 'py>, function: &str) -> Returned<'py> {
+fn schedule<'py>(
+    this: &Bound<'py, Loop>,
+    when: Bound<'py, PyAny>,
+    args: &Args<'_, 'py>,
+    function: &str,
+) -> Returned<'py> {
     let (callback, arguments, context) = callback_of(function, args, 1)?;
     let body = this.body();
     body.require_open()?;
@@ -110,7 +138,12 @@ fn schedule<'py>(this: &Bound<'py, Loop>, when: Bound<'py, PyAny>, args: &Args<'
         check(this, callback, "call_at", Thread::MustBeTheLoops)?;
     }
     let due = deadline(when.extract()?, body.margin())?;
-    let parts = Parts { callback, arguments: arguments.as_any(), event_loop: this.as_any(), context };
+    let parts = Parts {
+        callback,
+        arguments: arguments.as_any(),
+        event_loop: this.as_any(),
+        context,
+    };
     let handle = handles::new_timer(when, parts)?;
     let key = body.add_timer(due, Entry::Handle(Owned::new(handle.as_any())))?;
     handle.body().key.set(Some(key));

@@ -12,18 +12,40 @@ use crate::object::{BodyOf, Owned, Returned, TypeBuilder, method_noargs, method_
 /// Adds the methods.
 pub fn view_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method_noargs(c"_ready_list", c"The tasks and handles in the ready queue, in order.", ready_list))
-        .method(method_noargs(c"_ready_pop", c"Takes the first out of the ready queue; None if it is empty.", ready_pop))
-        .method(method_one(c"_ready_append", c"Appends a handle to the ready queue.", ready_append))
+        .method(method_noargs(
+            c"_ready_list",
+            c"The tasks and handles in the ready queue, in order.",
+            ready_list,
+        ))
+        .method(method_noargs(
+            c"_ready_pop",
+            c"Takes the first out of the ready queue; None if it is empty.",
+            ready_pop,
+        ))
+        .method(method_one(
+            c"_ready_append",
+            c"Appends a handle to the ready queue.",
+            ready_append,
+        ))
         .method(method_noargs(c"_ready_clear", c"Empties the ready queue.", ready_clear))
-        .method(method_noargs(c"_timer_list", c"The timer handles, in no order; a sleep() shows its future.", timer_list))
+        .method(method_noargs(
+            c"_timer_list",
+            c"The timer handles, in no order; a sleep() shows its future.",
+            timer_list,
+        ))
         .method(method_noargs(c"_timer_clear", c"Forgets every timer.", timer_clear))
 }
 
 fn ready_list<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     let py = this.py();
     let objects: Vec<_> = match this.body().io().ok() {
-        Some(io) => io.engine.borrow().ready.iter().map(|entry| entry.object().bind(py).clone()).collect(),
+        Some(io) => io
+            .engine
+            .borrow()
+            .ready
+            .iter()
+            .map(|entry| entry.object().bind(py).clone())
+            .collect(),
         None => Vec::new(),
     };
     Ok(PyList::new(py, objects)?.into_any())
@@ -51,7 +73,13 @@ fn ready_clear<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
 fn timer_list<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     let py = this.py();
     let objects: Vec<_> = match this.body().io().ok() {
-        Some(io) => io.engine.borrow().timers.iter().map(|(_, entry)| entry.object().bind(py).clone()).collect(),
+        Some(io) => io
+            .engine
+            .borrow()
+            .timers
+            .iter()
+            .map(|(_, entry)| entry.object().bind(py).clone())
+            .collect(),
         None => Vec::new(),
     };
     Ok(PyList::new(py, objects)?.into_any())

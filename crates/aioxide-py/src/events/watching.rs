@@ -42,15 +42,47 @@ pub enum Direction {
 /// Adds the methods.
 pub fn watching_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method(c"_add_reader", c"Starts watching a descriptor for reading; returns the handle.", add_reader))
-        .method(method_one(c"_remove_reader", c"Stops watching a descriptor for reading.", remove_reader))
-        .method(method(c"_add_writer", c"Starts watching a descriptor for writing; returns the handle.", add_writer))
-        .method(method_one(c"_remove_writer", c"Stops watching a descriptor for writing.", remove_writer))
-        .method(method_one(c"_has_native_transport", c"Whether a native transport uses a descriptor.", has_transport))
-        .method(method_one(c"_watched", c"The handles (reader, writer) of a descriptor; KeyError if there are none.", watched))
-        .method(method_noargs(c"_watched_fds", c"Every descriptor that is watched.", watched_fds))
+        .method(method(
+            c"_add_reader",
+            c"Starts watching a descriptor for reading; returns the handle.",
+            add_reader,
+        ))
+        .method(method_one(
+            c"_remove_reader",
+            c"Stops watching a descriptor for reading.",
+            remove_reader,
+        ))
+        .method(method(
+            c"_add_writer",
+            c"Starts watching a descriptor for writing; returns the handle.",
+            add_writer,
+        ))
+        .method(method_one(
+            c"_remove_writer",
+            c"Stops watching a descriptor for writing.",
+            remove_writer,
+        ))
+        .method(method_one(
+            c"_has_native_transport",
+            c"Whether a native transport uses a descriptor.",
+            has_transport,
+        ))
+        .method(method_one(
+            c"_watched",
+            c"The handles (reader, writer) of a descriptor; KeyError if there are none.",
+            watched,
+        ))
+        .method(method_noargs(
+            c"_watched_fds",
+            c"Every descriptor that is watched.",
+            watched_fds,
+        ))
         .method(method_noargs(c"_epoll_fd", c"The poller's own descriptor.", poller_fd))
-        .method(method_noargs(c"_close_engine", c"Forgets every callback and descriptor.", close_engine))
+        .method(method_noargs(
+            c"_close_engine",
+            c"Forgets every callback and descriptor.",
+            close_engine,
+        ))
 }
 
 impl LoopBody {
@@ -87,7 +119,9 @@ pub fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<RawFd> {
         match fileno.call0() {
             Ok(number) => number.extract::<i64>().map_err(|_| invalid())?,
             Err(error) if error.is_instance_of::<PyTypeError>(file.py()) => return Err(invalid()),
-            Err(error) if error.is_instance_of::<pyo3::exceptions::PyAttributeError>(file.py()) => return Err(invalid()),
+            Err(error) if error.is_instance_of::<pyo3::exceptions::PyAttributeError>(file.py()) => {
+                return Err(invalid());
+            }
             Err(error) => return Err(error),
         }
     };
@@ -106,11 +140,18 @@ fn add<'py>(this: &Bound<'py, Loop>, args: &Args<'_, 'py>, direction: Direction)
     let body = this.body();
     body.require_open()?;
     let [file, callback, ..] = args.positional() else {
-        return Err(PyTypeError::new_err("missing required positional arguments: 'fd' and 'callback'"));
+        return Err(PyTypeError::new_err(
+            "missing required positional arguments: 'fd' and 'callback'",
+        ));
     };
     let fd = descriptor(file)?;
     let arguments = args.rest(2)?;
-    let parts = Parts { callback, arguments: arguments.as_any(), event_loop: this.as_any(), context: None };
+    let parts = Parts {
+        callback,
+        arguments: arguments.as_any(),
+        event_loop: this.as_any(),
+        context: None,
+    };
     let handle = handles::new(parts)?;
     let before = body.watch(fd, direction, Watch::Handle(Owned::new(handle.as_any())))?;
     if let Some(Watch::Handle(before)) = before {
@@ -122,7 +163,11 @@ fn add<'py>(this: &Bound<'py, Loop>, args: &Args<'_, 'py>, direction: Direction)
 fn remove<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>, direction: Direction) -> Returned<'py> {
     let py = this.py();
     let body = this.body();
-    let found = if body.closed.get() { None } else { body.unwatch(descriptor(file)?, direction)? };
+    let found = if body.closed.get() {
+        None
+    } else {
+        body.unwatch(descriptor(file)?, direction)?
+    };
     if let Some(Watch::Handle(handle)) = &found {
         handle.bind(py).call_method0("cancel")?;
     }
@@ -178,7 +223,13 @@ fn watched_fds<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
 }
 
 fn poller_fd<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
-    Ok(this.body().io()?.poller.as_raw_fd().into_pyobject(this.py())?.into_any())
+    Ok(this
+        .body()
+        .io()?
+        .poller
+        .as_raw_fd()
+        .into_pyobject(this.py())?
+        .into_any())
 }
 
 fn close_engine<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
@@ -193,4 +244,3 @@ fn close_engine<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     body.read_buffer.take();
     Ok(this.py().None().into_bound(this.py()))
 }
-

@@ -13,14 +13,26 @@ use crate::object::{BodyOf, Native, Owned, Returned, Slot, TypeBuilder, getter, 
 pub fn future_attributes<B: FutureLike>(builder: TypeBuilder) -> TypeBuilder {
     builder
         .attribute(getter(c"_state", state::<B>))
-        .attribute(getter_setter(c"_asyncio_future_blocking", blocking::<B>, set_blocking::<B>))
+        .attribute(getter_setter(
+            c"_asyncio_future_blocking",
+            blocking::<B>,
+            set_blocking::<B>,
+        ))
         .attribute(getter(c"_loop", event_loop::<B>))
         .attribute(getter(c"_callbacks", callbacks_list::<B>))
         .attribute(getter(c"_result", result::<B>))
         .attribute(getter(c"_exception", exception::<B>))
-        .attribute(getter_setter(c"_log_traceback", log_traceback::<B>, set_log_traceback::<B>))
+        .attribute(getter_setter(
+            c"_log_traceback",
+            log_traceback::<B>,
+            set_log_traceback::<B>,
+        ))
         .attribute(getter(c"_source_traceback", source_traceback::<B>))
-        .attribute(getter_setter(c"_cancel_message", cancel_message::<B>, set_cancel_message::<B>))
+        .attribute(getter_setter(
+            c"_cancel_message",
+            cancel_message::<B>,
+            set_cancel_message::<B>,
+        ))
         .attribute(getter(c"_cancelled_exc", cancelled_error::<B>))
 }
 
@@ -86,7 +98,11 @@ fn rare<'py, B: FutureLike>(
     slot: impl Fn(&super::state::Rare) -> &Slot,
 ) -> Bound<'py, PyAny> {
     let py = this.py();
-    this.body().future().rare().and_then(|rare| slot(rare).get(py)).unwrap_or_else(|| py.None().into_bound(py))
+    this.body()
+        .future()
+        .rare()
+        .and_then(|rare| slot(rare).get(py))
+        .unwrap_or_else(|| py.None().into_bound(py))
 }
 
 fn source_traceback<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {

@@ -43,9 +43,18 @@ impl Callbacks {
     /// Takes all of them, in order.
     #[inline]
     pub fn take(&self) -> (Option<Callback>, Vec<Callback>) {
-        let Some(callable) = self.callable.take() else { return (None, Vec::new()) };
-        let first = Callback { callable, context: self.context.take() };
-        let rest = self.rest.get().map(|rest| std::mem::take(&mut *rest.borrow_mut())).unwrap_or_default();
+        let Some(callable) = self.callable.take() else {
+            return (None, Vec::new());
+        };
+        let first = Callback {
+            callable,
+            context: self.context.take(),
+        };
+        let rest = self
+            .rest
+            .get()
+            .map(|rest| std::mem::take(&mut *rest.borrow_mut()))
+            .unwrap_or_default();
         (Some(first), rest)
     }
 
@@ -57,8 +66,13 @@ impl Callbacks {
 
     /// Copies of all of them.
     pub fn snapshot(&self, py: Python<'_>) -> Vec<Callback> {
-        let Some(callable) = self.callable.get(py) else { return Vec::new() };
-        let mut all = vec![Callback { callable: callable.into(), context: self.context.get(py).map(Owned::from) }];
+        let Some(callable) = self.callable.get(py) else {
+            return Vec::new();
+        };
+        let mut all = vec![Callback {
+            callable: callable.into(),
+            context: self.context.get(py).map(Owned::from),
+        }];
         if let Some(rest) = self.rest.get() {
             all.extend(rest.borrow().iter().cloned());
         }

@@ -51,16 +51,28 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     }
     builder
         .method(method_one(c"send", c"Resumes the wait.", send))
-        .method(method(c"throw", c"Raises an exception where the future is awaited.", throw))
+        .method(method(
+            c"throw",
+            c"Raises an exception where the future is awaited.",
+            throw,
+        ))
         .method(method_noargs(c"close", c"Gives up waiting.", close))
-        .finish::<IteratorBody>(py, c"aioxide._aioxide.FutureIterator", c"What `await future` iterates over.", None, false)
+        .finish::<IteratorBody>(
+            py,
+            c"aioxide._aioxide.FutureIterator",
+            c"What `await future` iterates over.",
+            None,
+            false,
+        )
 }
 
 /// `__await__` and `__iter__` of futures and tasks.
 #[inline]
 pub fn iterate<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
     this.body().future().require_initialised()?;
-    let body = IteratorBody { future: Slot::new(Owned::new(this.as_any())) };
+    let body = IteratorBody {
+        future: Slot::new(Owned::new(this.as_any())),
+    };
     Ok(create(this.py(), body)?.into_any())
 }
 
@@ -83,7 +95,9 @@ fn with_state<R>(future: &Bound<'_, PyAny>, use_state: impl FnOnce(&FutureState)
 
 fn resume<'py>(this: &Bound<'py, FutureIterator>) -> PyResult<Resumed<'py>> {
     let py = this.py();
-    let Some(future) = this.body().future.get(py) else { return Ok(Resumed::Returned(py.None().into_bound(py))) };
+    let Some(future) = this.body().future.get(py) else {
+        return Ok(Resumed::Returned(py.None().into_bound(py)));
+    };
     let outcome = with_state(&future, |state| {
         if state.done() {
             return Ok(Some(state.result(py)));
@@ -117,7 +131,11 @@ fn send<'py>(this: &Bound<'py, FutureIterator>, _value: &Bound<'py, PyAny>) -> R
 /// StopIteration(value), as an error.
 pub fn stop_iteration(value: &Bound<'_, PyAny>) -> PyResult<PyErr> {
     let class = value.py().get_type::<pyo3::exceptions::PyStopIteration>();
-    let instance = if value.is_none() { class.call0()? } else { class.call1((value,))? };
+    let instance = if value.is_none() {
+        class.call0()?
+    } else {
+        class.call1((value,))?
+    };
     Ok(PyErr::from_value(instance))
 }
 
@@ -147,7 +165,9 @@ pub fn thrown(args: Args<'_, '_>) -> PyResult<PyErr> {
     }
     let instance = if let Ok(class) = kind.cast::<PyType>() {
         if !class.is_subclass_of::<PyBaseException>()? {
-            return Err(PyTypeError::new_err("exceptions must be classes deriving BaseException or instances of such a class"));
+            return Err(PyTypeError::new_err(
+                "exceptions must be classes deriving BaseException or instances of such a class",
+            ));
         }
         match value {
             Some(value) if value.is_instance(class)? => value.clone(),
@@ -160,7 +180,9 @@ pub fn thrown(args: Args<'_, '_>) -> PyResult<PyErr> {
         }
         kind.clone()
     } else {
-        return Err(PyTypeError::new_err("exceptions must be classes deriving BaseException or instances of such a class"));
+        return Err(PyTypeError::new_err(
+            "exceptions must be classes deriving BaseException or instances of such a class",
+        ));
     };
     if let Some(traceback) = traceback {
         instance.setattr("__traceback__", traceback)?;

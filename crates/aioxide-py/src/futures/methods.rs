@@ -17,16 +17,31 @@ use crate::object::{
 /// Makes the type.
 pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     let base = py.import("_asyncio")?.getattr("Future")?.cast_into::<PyType>()?;
-    let mut builder = TypeBuilder::new().subclassable().slot(finalize_slot::<FutureBody>()).slot(repr_slot(repr::<FutureBody>));
+    let mut builder = TypeBuilder::new()
+        .subclassable()
+        .slot(finalize_slot::<FutureBody>())
+        .slot(repr_slot(repr::<FutureBody>));
     for slot in init_slots(init) {
         builder = builder.slot(slot);
     }
     builder = future_methods::<FutureBody>(builder);
     builder = attributes::future_attributes::<FutureBody>(builder);
     builder
-        .method(method_one(c"set_result", c"Marks the future done and sets its result.", set_result))
-        .method(method_one(c"set_exception", c"Marks the future done and sets an exception.", set_exception))
-        .method(method(c"cancel", c"Cancels the future and schedules its callbacks.", cancel))
+        .method(method_one(
+            c"set_result",
+            c"Marks the future done and sets its result.",
+            set_result,
+        ))
+        .method(method_one(
+            c"set_exception",
+            c"Marks the future done and sets an exception.",
+            set_exception,
+        ))
+        .method(method(
+            c"cancel",
+            c"Cancels the future and schedules its callbacks.",
+            cancel,
+        ))
         .finish::<FutureBody>(
             py,
             c"aioxide.Future",
@@ -41,10 +56,26 @@ pub fn future_methods<B: FutureLike>(builder: TypeBuilder) -> TypeBuilder {
     builder
         .slot(iter_slot(iterator::iterate::<B>))
         .slot(await_slot(iterator::iterate::<B>))
-        .method(method_noargs(c"done", c"Whether it has a result or an exception, or was cancelled.", done::<B>))
-        .method(method_noargs(c"cancelled", c"Whether it was cancelled.", cancelled::<B>))
-        .method(method_noargs(c"result", c"The result; raises what it ended with.", result::<B>))
-        .method(method_noargs(c"exception", c"The exception it ended with, or None.", exception::<B>))
+        .method(method_noargs(
+            c"done",
+            c"Whether it has a result or an exception, or was cancelled.",
+            done::<B>,
+        ))
+        .method(method_noargs(
+            c"cancelled",
+            c"Whether it was cancelled.",
+            cancelled::<B>,
+        ))
+        .method(method_noargs(
+            c"result",
+            c"The result; raises what it ended with.",
+            result::<B>,
+        ))
+        .method(method_noargs(
+            c"exception",
+            c"The exception it ended with, or None.",
+            exception::<B>,
+        ))
         .method(method(
             c"add_done_callback",
             c"Adds a callback to be run when the future becomes done.",
@@ -55,7 +86,11 @@ pub fn future_methods<B: FutureLike>(builder: TypeBuilder) -> TypeBuilder {
             c"Removes all instances of a callback; returns how many there were.",
             remove_done_callback::<B>,
         ))
-        .method(method_noargs(c"get_loop", c"The event loop the future is bound to.", event_loop::<B>))
+        .method(method_noargs(
+            c"get_loop",
+            c"The event loop the future is bound to.",
+            event_loop::<B>,
+        ))
         .method(method_noargs(
             c"_make_cancelled_error",
             c"The CancelledError to raise for a cancelled future.",
@@ -64,9 +99,16 @@ pub fn future_methods<B: FutureLike>(builder: TypeBuilder) -> TypeBuilder {
         .method(class_method_one(c"__class_getitem__", c"See PEP 585.", class_getitem))
 }
 
-fn init(this: &Bound<'_, Native<FutureBody>>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+fn init(
+    this: &Bound<'_, Native<FutureBody>>,
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<()> {
     if !args.is_empty() {
-        return Err(PyTypeError::new_err(format!("Future() takes 0 positional arguments but {} were given", args.len())));
+        return Err(PyTypeError::new_err(format!(
+            "Future() takes 0 positional arguments but {} were given",
+            args.len()
+        )));
     }
     let mut event_loop = None;
     if let Some(kwargs) = kwargs {
@@ -74,7 +116,9 @@ fn init(this: &Bound<'_, Native<FutureBody>>, args: &Bound<'_, PyTuple>, kwargs:
             match name.extract::<&str>()? {
                 "loop" => event_loop = Some(value),
                 name => {
-                    return Err(PyTypeError::new_err(format!("Future() got an unexpected keyword argument '{name}'")));
+                    return Err(PyTypeError::new_err(format!(
+                        "Future() got an unexpected keyword argument '{name}'"
+                    )));
                 }
             }
         }
@@ -95,7 +139,10 @@ fn done<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
 }
 
 fn cancelled<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
-    Ok(boolean(this.py(), this.body().future().state.get() == state::State::Cancelled))
+    Ok(boolean(
+        this.py(),
+        this.body().future().state.get() == state::State::Cancelled,
+    ))
 }
 
 fn result<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
@@ -130,8 +177,13 @@ fn add_done_callback<'py, B: FutureLike>(this: &Bound<'py, Native<B>>, args: Arg
     Ok(none(this.py()))
 }
 
-fn remove_done_callback<'py, B: FutureLike>(this: &Bound<'py, Native<B>>, callable: &Bound<'py, PyAny>) -> Returned<'py> {
-    Ok(state::remove_done_callback(this, callable)?.into_pyobject(this.py())?.into_any())
+fn remove_done_callback<'py, B: FutureLike>(
+    this: &Bound<'py, Native<B>>,
+    callable: &Bound<'py, PyAny>,
+) -> Returned<'py> {
+    Ok(state::remove_done_callback(this, callable)?
+        .into_pyobject(this.py())?
+        .into_any())
 }
 
 fn event_loop<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
@@ -159,7 +211,9 @@ pub fn finalize_unread_exception<B: FutureLike>(this: &Bound<'_, Native<B>>) {
     }
     let py = this.py();
     let report = || -> PyResult<()> {
-        let Some(event_loop) = future.event_loop.get(py) else { return Ok(()) };
+        let Some(event_loop) = future.event_loop.get(py) else {
+            return Ok(());
+        };
         let context = PyDict::new(py);
         let class = this.get_type().name()?;
         context.set_item("message", format!("{class} exception was never retrieved"))?;

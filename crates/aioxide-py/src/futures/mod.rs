@@ -13,11 +13,9 @@ mod state;
 
 pub use attributes::future_attributes;
 pub use callbacks::Callback;
-pub use iterator::{build as build_iterator, iterate, stop_iteration, thrown};
+pub use iterator::{build as build_iterator, stop_iteration, thrown};
 pub use methods::{build, finalize_unread_exception, future_methods};
-pub use state::{
-    FutureLike, FutureState, State, add_done_callback, cancel, is_debug, schedule_callbacks, set_exception, set_result,
-};
+pub use state::{FutureLike, FutureState, State, cancel, is_debug, set_exception, set_result};
 
 use crate::object::{Body, Layout, Native, Visitor};
 
@@ -34,7 +32,9 @@ static LAYOUT: Layout = Layout::unset();
 impl FutureBody {
     /// A pending future of a loop.
     pub fn pending(event_loop: &pyo3::Bound<'_, pyo3::PyAny>) -> Self {
-        Self { state: FutureState::pending(event_loop) }
+        Self {
+            state: FutureState::pending(event_loop),
+        }
     }
 }
 
@@ -44,7 +44,9 @@ impl Body for FutureBody {
     }
 
     fn empty() -> Self {
-        Self { state: FutureState::empty() }
+        Self {
+            state: FutureState::empty(),
+        }
     }
 
     fn traverse(&self, visitor: &mut Visitor<'_>) {

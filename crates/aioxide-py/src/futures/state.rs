@@ -136,7 +136,9 @@ impl FutureState {
     /// RuntimeError if `__init__` was never called.
     #[inline]
     pub fn require_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.event_loop.get(py).ok_or_else(|| PyRuntimeError::new_err("Future object is not initialized."))
+        self.event_loop
+            .get(py)
+            .ok_or_else(|| PyRuntimeError::new_err("Future object is not initialized."))
     }
 
     /// Checks that `__init__` was called.
@@ -155,7 +157,10 @@ impl FutureState {
             return Ok(original.into_bound(py));
         }
         let class = imports(py)?.cancelled_error.bind(py);
-        match rare.and_then(|rare| rare.cancel_message.get(py)).filter(|message| !message.is_none()) {
+        match rare
+            .and_then(|rare| rare.cancel_message.get(py))
+            .filter(|message| !message.is_none())
+        {
             Some(message) => class.call1((message,)),
             None => class.call0(),
         }
@@ -241,7 +246,9 @@ impl FutureState {
 pub fn is_debug(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
     match as_native::<LoopBody>(event_loop) {
         Some(native) if !native.body().is_hooked() => Ok(native.body().debug.get()),
-        _ => event_loop.call_method0(pyo3::intern!(event_loop.py(), "get_debug"))?.is_truthy(),
+        _ => event_loop
+            .call_method0(pyo3::intern!(event_loop.py(), "get_debug"))?
+            .is_truthy(),
     }
 }
 
@@ -384,7 +391,10 @@ pub fn add_done_callback<B: FutureLike>(
         Some(context) if !context.is_none() => Owned::new(context),
         _ => copy_context(this.py())?,
     };
-    let callback = Callback { callable: Owned::new(callable), context: Some(context) };
+    let callback = Callback {
+        callable: Owned::new(callable),
+        context: Some(context),
+    };
     if future.done() {
         return schedule(&event_loop, callback, this.as_any());
     }
@@ -393,7 +403,10 @@ pub fn add_done_callback<B: FutureLike>(
 }
 
 /// `remove_done_callback`: how many were equal to `callable` and are gone.
-pub fn remove_done_callback<B: FutureLike>(this: &Bound<'_, Native<B>>, callable: &Bound<'_, PyAny>) -> PyResult<usize> {
+pub fn remove_done_callback<B: FutureLike>(
+    this: &Bound<'_, Native<B>>,
+    callable: &Bound<'_, PyAny>,
+) -> PyResult<usize> {
     let py = this.py();
     let future = this.body().future();
     future.require_initialised()?;
@@ -410,8 +423,10 @@ pub fn remove_done_callback<B: FutureLike>(this: &Bound<'_, Native<B>>, callable
     }
     let before = future.callbacks.snapshot(py);
     let count = before.len();
-    let kept: Vec<Callback> =
-        before.into_iter().filter(|one| !equal.iter().any(|gone| same(gone, one))).collect();
+    let kept: Vec<Callback> = before
+        .into_iter()
+        .filter(|one| !equal.iter().any(|gone| same(gone, one)))
+        .collect();
     let removed = count - kept.len();
     drop(future.callbacks.replace(kept));
     Ok(removed)

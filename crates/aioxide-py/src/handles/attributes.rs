@@ -16,7 +16,11 @@ pub fn handle_attributes<B: HandleLike>(builder: TypeBuilder) -> TypeBuilder {
         .attribute(getter_setter(c"_context", context::<B>, set_context::<B>))
         .attribute(getter_setter(c"_loop", event_loop::<B>, set_event_loop::<B>))
         .attribute(getter_setter(c"_cancelled", cancelled::<B>, set_cancelled::<B>))
-        .attribute(getter_setter(c"_source_traceback", source_traceback::<B>, set_source_traceback::<B>))
+        .attribute(getter_setter(
+            c"_source_traceback",
+            source_traceback::<B>,
+            set_source_traceback::<B>,
+        ))
         .attribute(getter_setter(c"_repr", repr::<B>, set_repr::<B>))
 }
 
@@ -24,7 +28,11 @@ fn read<'py, B: HandleLike>(this: &Bound<'py, Native<B>>, slot: fn(&HandleState)
     Ok(slot(this.body().handle()).get_or_none(this.py()))
 }
 
-fn write<B: HandleLike>(this: &Bound<'_, Native<B>>, value: &Bound<'_, PyAny>, slot: fn(&HandleState) -> &Slot) -> PyResult<()> {
+fn write<B: HandleLike>(
+    this: &Bound<'_, Native<B>>,
+    value: &Bound<'_, PyAny>,
+    slot: fn(&HandleState) -> &Slot,
+) -> PyResult<()> {
     let slot = slot(this.body().handle());
     if value.is_none() {
         slot.clear();
@@ -68,7 +76,9 @@ fn set_event_loop<B: HandleLike>(this: &Bound<'_, Native<B>>, value: &Bound<'_, 
 }
 
 fn cancelled<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
-    Ok(PyBool::new(this.py(), this.body().handle().cancelled.get()).to_owned().into_any())
+    Ok(PyBool::new(this.py(), this.body().handle().cancelled.get())
+        .to_owned()
+        .into_any())
 }
 
 fn set_cancelled<B: HandleLike>(this: &Bound<'_, Native<B>>, value: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -23,7 +23,7 @@ use crate::object::{
 };
 
 pub use running::{report, run};
-pub use timer::{TimerHandle, TimerHandleBody, build as build_timer, new as new_timer};
+pub use timer::{TimerHandleBody, build as build_timer, new as new_timer};
 
 /// The fields of both kinds of handle.
 pub struct HandleState {
@@ -63,13 +63,27 @@ impl HandleState {
     }
 
     fn traverse(&self, visitor: &mut Visitor<'_>) {
-        for slot in [&self.callback, &self.arguments, &self.context, &self.event_loop, &self.source_traceback, &self.repr] {
+        for slot in [
+            &self.callback,
+            &self.arguments,
+            &self.context,
+            &self.event_loop,
+            &self.source_traceback,
+            &self.repr,
+        ] {
             visitor.slot(slot);
         }
     }
 
     fn clear(&self) {
-        for slot in [&self.callback, &self.arguments, &self.context, &self.event_loop, &self.source_traceback, &self.repr] {
+        for slot in [
+            &self.callback,
+            &self.arguments,
+            &self.context,
+            &self.event_loop,
+            &self.source_traceback,
+            &self.repr,
+        ] {
             slot.clear();
         }
     }
@@ -87,7 +101,10 @@ impl HandleState {
         self.cancelled.set(false);
         self.event_loop.set(Owned::new(parts.event_loop));
         if crate::futures::is_debug(parts.event_loop)? {
-            let stack = imports(parts.callback.py())?.extract_stack.bind(parts.callback.py()).call0()?;
+            let stack = imports(parts.callback.py())?
+                .extract_stack
+                .bind(parts.callback.py())
+                .call0()?;
             self.source_traceback.set(stack.into());
         }
         Ok(())
@@ -152,29 +169,51 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         builder = builder.slot(slot);
     }
     builder = handle_methods::<HandleBody>(builder);
-    builder.method(method_noargs(c"cancel", c"Cancels the callback; no effect if it ran already.", cancel::<HandleBody>)).finish::<HandleBody>(
-        py,
-        c"aioxide.Handle",
-        c"A callback that the loop was asked to run; asyncio.Handle in Rust.",
-        Some(&base),
-        false,
-    )
+    builder
+        .method(method_noargs(
+            c"cancel",
+            c"Cancels the callback; no effect if it ran already.",
+            cancel::<HandleBody>,
+        ))
+        .finish::<HandleBody>(
+            py,
+            c"aioxide.Handle",
+            c"A callback that the loop was asked to run; asyncio.Handle in Rust.",
+            Some(&base),
+            false,
+        )
 }
 
 /// What both kinds of handle have in common.
 fn handle_methods<B: HandleLike>(builder: TypeBuilder) -> TypeBuilder {
     attributes::handle_attributes::<B>(builder)
-        .method(method_noargs(c"cancelled", c"Whether it was cancelled.", cancelled::<B>))
-        .method(method_noargs(c"get_context", c"The context the callback runs in.", context::<B>))
+        .method(method_noargs(
+            c"cancelled",
+            c"Whether it was cancelled.",
+            cancelled::<B>,
+        ))
+        .method(method_noargs(
+            c"get_context",
+            c"The context the callback runs in.",
+            context::<B>,
+        ))
         .method(method_noargs(c"_run", c"Runs the callback now.", run_now::<B>))
 }
 
 fn init(this: &Bound<'_, Handle>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-    let [callback, arguments, event_loop, context] = bind_parts("Handle", args, kwargs, ["callback", "args", "loop", "context"])?;
+    let [callback, arguments, event_loop, context] =
+        bind_parts("Handle", args, kwargs, ["callback", "args", "loop", "context"])?;
     let (Some(callback), Some(arguments), Some(event_loop)) = (callback, arguments, event_loop) else {
-        return Err(PyTypeError::new_err("Handle() missing required arguments: 'callback', 'args' and 'loop'"));
+        return Err(PyTypeError::new_err(
+            "Handle() missing required arguments: 'callback', 'args' and 'loop'",
+        ));
     };
-    let parts = Parts { callback: &callback, arguments: &arguments, event_loop: &event_loop, context: context.as_ref() };
+    let parts = Parts {
+        callback: &callback,
+        arguments: &arguments,
+        event_loop: &event_loop,
+        context: context.as_ref(),
+    };
     this.body().0.fill(parts)
 }
 
@@ -186,7 +225,10 @@ fn bind_parts<'py, const N: usize>(
 ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
     let mut parts = [const { None }; N];
     if args.len() > N {
-        return Err(PyTypeError::new_err(format!("{function}() takes at most {N} arguments ({} given)", args.len())));
+        return Err(PyTypeError::new_err(format!(
+            "{function}() takes at most {N} arguments ({} given)",
+            args.len()
+        )));
     }
     for (place, value) in parts.iter_mut().zip(args.iter()) {
         *place = Some(value);
@@ -195,7 +237,9 @@ fn bind_parts<'py, const N: usize>(
         let keyword = keyword.extract::<String>()?;
         let place = parts.iter_mut().zip(names).find(|(_, name)| *name == keyword);
         let Some((place, _)) = place else {
-            return Err(PyTypeError::new_err(format!("{function}() got an unexpected keyword argument '{keyword}'")));
+            return Err(PyTypeError::new_err(format!(
+                "{function}() got an unexpected keyword argument '{keyword}'"
+            )));
         };
         *place = Some(value);
     }
@@ -212,7 +256,12 @@ pub fn new<'py>(parts: Parts<'_, 'py>) -> PyResult<Bound<'py, Handle>> {
 
 /// Makes the handle of a future's callback, outside debug mode.
 #[inline]
-pub fn for_callback(event_loop: &Bound<'_, PyAny>, callback: Owned, future: &Bound<'_, PyAny>, context: Owned) -> PyResult<Owned> {
+pub fn for_callback(
+    event_loop: &Bound<'_, PyAny>,
+    callback: Owned,
+    future: &Bound<'_, PyAny>,
+    context: Owned,
+) -> PyResult<Owned> {
     let body = HandleBody::empty();
     body.0.callback.set(callback);
     body.0.arguments.set(Owned::new(future));
@@ -244,7 +293,9 @@ fn cancel<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
 }
 
 fn cancelled<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
-    Ok(PyBool::new(this.py(), this.body().handle().cancelled.get()).to_owned().into_any())
+    Ok(PyBool::new(this.py(), this.body().handle().cancelled.get())
+        .to_owned()
+        .into_any())
 }
 
 fn context<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {

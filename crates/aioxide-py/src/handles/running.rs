@@ -41,7 +41,9 @@ pub(super) fn run_state<B: HandleLike>(this: &Bound<'_, Native<B>>) -> PyResult<
     if handle.cancelled.get() {
         return Ok(());
     }
-    let (Some(callback), Some(arguments)) = (handle.callback.get(py), handle.arguments.get(py)) else { return Ok(()) };
+    let (Some(callback), Some(arguments)) = (handle.callback.get(py), handle.arguments.get(py)) else {
+        return Ok(());
+    };
     let context = handle.context.get_or_none(py);
     let single = handle.single.get();
     let called = in_context(&context, || {
@@ -60,7 +62,10 @@ pub(super) fn run_state<B: HandleLike>(this: &Bound<'_, Native<B>>) -> PyResult<
             if ends_the_loop(py, &exception) {
                 return Err(PyErr::from_value(exception));
             }
-            let reported = imports(py)?.handles.bind(py).call_method1("report_exception", (this, exception));
+            let reported = imports(py)?
+                .handles
+                .bind(py)
+                .call_method1("report_exception", (this, exception));
             reported.map(drop)
         }
     }
@@ -74,5 +79,9 @@ pub fn report(event_loop: &Bound<'_, PyAny>, task: &Bound<'_, PyAny>, error: PyE
     if ends_the_loop(py, &exception) {
         return Err(PyErr::from_value(exception));
     }
-    imports(py)?.handles.bind(py).call_method1("report_step", (event_loop, task, exception)).map(drop)
+    imports(py)?
+        .handles
+        .bind(py)
+        .call_method1("report_step", (event_loop, task, exception))
+        .map(drop)
 }

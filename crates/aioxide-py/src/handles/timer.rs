@@ -12,8 +12,8 @@ use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 use super::{HandleLike, HandleState, Parts, bind_parts, cancel, handle_methods};
 use crate::events::LoopBody;
 use crate::object::{
-    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_native, create, getter_setter, init_slots,
-    method_noargs,
+    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_native, create, getter_setter,
+    init_slots, method_noargs,
 };
 
 /// The body of a `TimerHandle`.
@@ -38,7 +38,12 @@ impl Body for TimerHandleBody {
     }
 
     fn empty() -> Self {
-        Self { handle: HandleState::empty(), when: Slot::empty(), key: Cell::new(None), scheduled: Cell::new(false) }
+        Self {
+            handle: HandleState::empty(),
+            when: Slot::empty(),
+            key: Cell::new(None),
+            scheduled: Cell::new(false),
+        }
     }
 
     fn traverse(&self, visitor: &mut Visitor<'_>) {
@@ -60,7 +65,10 @@ impl HandleLike for TimerHandleBody {
 
 /// Makes the type.
 pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
-    let base = py.import("asyncio.events")?.getattr("TimerHandle")?.cast_into::<PyType>()?;
+    let base = py
+        .import("asyncio.events")?
+        .getattr("TimerHandle")?
+        .cast_into::<PyType>()?;
     let mut builder = TypeBuilder::new().subclassable();
     for slot in init_slots(init) {
         builder = builder.slot(slot);
@@ -68,8 +76,16 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     handle_methods::<TimerHandleBody>(builder)
         .attribute(getter_setter(c"_when", when, set_when))
         .attribute(getter_setter(c"_scheduled", scheduled, set_scheduled))
-        .method(method_noargs(c"when", c"The loop's time at which the callback is due.", when))
-        .method(method_noargs(c"cancel", c"Cancels the callback and forgets the timer.", cancel_timer))
+        .method(method_noargs(
+            c"when",
+            c"The loop's time at which the callback is due.",
+            when,
+        ))
+        .method(method_noargs(
+            c"cancel",
+            c"Cancels the callback and forgets the timer.",
+            cancel_timer,
+        ))
         .finish::<TimerHandleBody>(
             py,
             c"aioxide.TimerHandle",
@@ -82,11 +98,19 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
 fn init(this: &Bound<'_, TimerHandle>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let names = ["when", "callback", "args", "loop", "context"];
     let [when, callback, arguments, event_loop, context] = bind_parts("TimerHandle", args, kwargs, names)?;
-    let (Some(when), Some(callback), Some(arguments), Some(event_loop)) = (when, callback, arguments, event_loop) else {
-        return Err(PyTypeError::new_err("TimerHandle() missing required arguments: 'when', 'callback', 'args' and 'loop'"));
+    let (Some(when), Some(callback), Some(arguments), Some(event_loop)) = (when, callback, arguments, event_loop)
+    else {
+        return Err(PyTypeError::new_err(
+            "TimerHandle() missing required arguments: 'when', 'callback', 'args' and 'loop'",
+        ));
     };
     this.body().when.set(when.into());
-    let parts = Parts { callback: &callback, arguments: &arguments, event_loop: &event_loop, context: context.as_ref() };
+    let parts = Parts {
+        callback: &callback,
+        arguments: &arguments,
+        event_loop: &event_loop,
+        context: context.as_ref(),
+    };
     this.body().handle.fill(parts)
 }
 

@@ -36,12 +36,20 @@ impl<'a, 'py> Args<'a, 'py> {
             unsafe { names.cast_into_unchecked::<PyTuple>() }
         });
         let named = names.as_ref().map_or(0, PyTupleMethods::len);
-        // SAFETY: `args` holds `count` positional and then one value for each name; a `Bound` is one
-        // non-null pointer.
-        let all: &[Bound<'py, PyAny>] =
-            if args.is_null() { &[] } else { unsafe { slice::from_raw_parts(args.cast::<c_void>().cast(), count + named) } };
+        let all: &[Bound<'py, PyAny>] = if args.is_null() {
+            &[]
+        } else {
+            // SAFETY: `args` holds `count` positional and then one value for each name; a `Bound` is one
+            // non-null pointer.
+            unsafe { slice::from_raw_parts(args.cast::<c_void>().cast(), count + named) }
+        };
         let (positional, named) = all.split_at(count.min(all.len()));
-        Self { positional, named, names, py }
+        Self {
+            positional,
+            named,
+            names,
+            py,
+        }
     }
 
     /// The GIL token.
@@ -89,7 +97,9 @@ impl<'a, 'py> Args<'a, 'py> {
                     continue 'names;
                 }
             }
-            return Err(PyTypeError::new_err(format!("{function}() got an unexpected keyword argument '{text}'")));
+            return Err(PyTypeError::new_err(format!(
+                "{function}() got an unexpected keyword argument '{text}'"
+            )));
         }
         Ok(found)
     }
@@ -113,7 +123,9 @@ impl<'a, 'py> Args<'a, 'py> {
         }
         for ((place, value), name) in bound.iter_mut().zip(self.positional).zip(names) {
             if place.replace(value).is_some() {
-                return Err(PyTypeError::new_err(format!("{function}() got multiple values for argument '{name}'")));
+                return Err(PyTypeError::new_err(format!(
+                    "{function}() got multiple values for argument '{name}'"
+                )));
             }
         }
         for (index, (place, name)) in bound.iter().zip(names).enumerate().take(required) {

@@ -43,7 +43,10 @@ pub fn throw<'py>(coroutine: &Bound<'py, PyAny>, exception: &Bound<'py, PyAny>) 
         Err(error) => {
             if error.is_instance_of::<pyo3::exceptions::PyStopIteration>(py) {
                 let value = error.value(py).getattr(pyo3::intern!(py, "value"));
-                return value.map_or_else(|error| Sent::Raised(error.into_value(py).into_bound(py).into_any()), Sent::Returned);
+                return value.map_or_else(
+                    |error| Sent::Raised(error.into_value(py).into_bound(py).into_any()),
+                    Sent::Returned,
+                );
             }
             Sent::Raised(error.into_value(py).into_bound(py).into_any())
         }
@@ -56,7 +59,10 @@ fn take_raised(py: Python<'_>) -> Bound<'_, PyAny> {
     // SAFETY: the GIL is held; the reference is ours.
     let raised = unsafe { Bound::from_owned_ptr_or_opt(py, compat::take_raised()) };
     raised.unwrap_or_else(|| {
-        PyRuntimeError::new_err("error return without exception set").into_value(py).into_bound(py).into_any()
+        PyRuntimeError::new_err("error return without exception set")
+            .into_value(py)
+            .into_bound(py)
+            .into_any()
     })
 }
 
@@ -85,7 +91,12 @@ pub fn call_tuple<'py>(callable: &Bound<'py, PyAny>, arguments: &Bound<'py, PyTu
     unsafe {
         let tuple = arguments.as_ptr().cast::<ffi::PyTupleObject>();
         let count = ffi::PyTuple_GET_SIZE(arguments.as_ptr()) as usize;
-        let result = ffi::PyObject_Vectorcall(callable.as_ptr(), (&raw const (*tuple).ob_item).cast(), count, ptr::null_mut());
+        let result = ffi::PyObject_Vectorcall(
+            callable.as_ptr(),
+            (&raw const (*tuple).ob_item).cast(),
+            count,
+            ptr::null_mut(),
+        );
         Bound::from_owned_ptr_or_err(py, result)
     }
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::io::IoSlice;
 use std::os::fd::{BorrowedFd, RawFd};
 
+use pyo3::buffer::PyBuffer;
+use pyo3::prelude::*;
 use rustix::net::{RecvFlags, SendFlags};
 
 /// Lends a descriptor for one call.
@@ -24,6 +26,21 @@ fn lend<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
 pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (count, _) = rustix::net::recv(lend(fd)?, buffer, RecvFlags::empty())?;
     Ok(count)
+}
+
+/// `recv(2)` into a buffer that a protocol lends.
+///
+/// # Errors
+/// As the system says; InvalidInput if the buffer is read-only or not contiguous.
+pub fn receive_into(py: Python<'_>, fd: RawFd, buffer: &PyBuffer<u8>) -> io::Result<usize> {
+    let _ = py;
+    if buffer.readonly() || !buffer.is_c_contiguous() {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    // SAFETY: writable and contiguous, checked just above; the export keeps the memory in place; the GIL is
+    // held for the whole call, so no Python code sees the memory while it changes.
+    let room = unsafe { std::slice::from_raw_parts_mut(buffer.buf_ptr().cast::<u8>(), buffer.len_bytes()) };
+    receive(fd, room)
 }
 
 /// `send(2)`, without SIGPIPE. Returns how much the system took.

@@ -21,7 +21,11 @@ pub struct Links {
 impl Links {
     /// In no list.
     pub const fn unlinked() -> Self {
-        Self { previous: Cell::new(ptr::null()), next: Cell::new(ptr::null()), object: Cell::new(ptr::null_mut()) }
+        Self {
+            previous: Cell::new(ptr::null()),
+            next: Cell::new(ptr::null()),
+            object: Cell::new(ptr::null_mut()),
+        }
     }
 
     /// Enters `head`'s list, as the body of `object`. Does nothing if it is in one already.

@@ -71,8 +71,15 @@ where
     F: for<'a, 'py> Fn(&'a Bound<'py, Native<B>>, Args<'a, 'py>) -> Returned<'py> + Copy + 'static,
 {
     let _ = function;
-    let function = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: fastcall::<B, F> };
-    Method { name, doc, function, flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS }
+    let function = ffi::PyMethodDefPointer {
+        PyCFunctionFastWithKeywords: fastcall::<B, F>,
+    };
+    Method {
+        name,
+        doc,
+        function,
+        flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+    }
 }
 
 /// A function of the module, with any arguments. PyO3's own attach to the interpreter and parse into an
@@ -89,7 +96,9 @@ where
     let _ = function;
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: module_function::<F> },
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFastWithKeywords: module_function::<F>,
+        },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: doc.as_ptr(),
     }));
@@ -123,7 +132,14 @@ where
     F: for<'py> Fn(&Bound<'py, Native<B>>) -> Returned<'py> + Copy + 'static,
 {
     let _ = function;
-    Method { name, doc, function: ffi::PyMethodDefPointer { PyCFunction: noargs::<B, F> }, flags: ffi::METH_NOARGS }
+    Method {
+        name,
+        doc,
+        function: ffi::PyMethodDefPointer {
+            PyCFunction: noargs::<B, F>,
+        },
+        flags: ffi::METH_NOARGS,
+    }
 }
 
 /// A method with exactly one positional argument.
@@ -133,7 +149,14 @@ where
     F: for<'a, 'py> Fn(&'a Bound<'py, Native<B>>, &'a Bound<'py, PyAny>) -> Returned<'py> + Copy + 'static,
 {
     let _ = function;
-    Method { name, doc, function: ffi::PyMethodDefPointer { PyCFunction: one::<B, F> }, flags: ffi::METH_O }
+    Method {
+        name,
+        doc,
+        function: ffi::PyMethodDefPointer {
+            PyCFunction: one::<B, F>,
+        },
+        flags: ffi::METH_O,
+    }
 }
 
 /// A class method with one positional argument, given the class.
@@ -145,7 +168,9 @@ where
     Method {
         name,
         doc,
-        function: ffi::PyMethodDefPointer { PyCFunction: class_one::<F> },
+        function: ffi::PyMethodDefPointer {
+            PyCFunction: class_one::<F>,
+        },
         flags: ffi::METH_O | ffi::METH_CLASS,
     }
 }
@@ -157,7 +182,11 @@ where
     G: for<'py> Fn(&Bound<'py, Native<B>>) -> Returned<'py> + Copy + 'static,
 {
     let _ = get;
-    GetSet { name, get: get_attribute::<B, G>, set: None }
+    GetSet {
+        name,
+        get: get_attribute::<B, G>,
+        set: None,
+    }
 }
 
 /// An attribute that can be assigned, but not deleted.
@@ -168,7 +197,11 @@ where
     S: for<'py> Fn(&Bound<'py, Native<B>>, &Bound<'py, PyAny>) -> PyResult<()> + Copy + 'static,
 {
     let _ = (get, set);
-    GetSet { name, get: get_attribute::<B, G>, set: Some(set_attribute::<B, S>) }
+    GetSet {
+        name,
+        get: get_attribute::<B, G>,
+        set: Some(set_attribute::<B, S>),
+    }
 }
 
 /// `tp_new` and `tp_init`: the body is made empty, then `init` fills it.
@@ -185,19 +218,31 @@ where
 {
     let _ = init;
     [
-        TypeSlot { id: ffi::Py_tp_new, function: super::native::new::<B> as *mut c_void },
-        TypeSlot { id: ffi::Py_tp_init, function: init_object::<B, F> as *mut c_void },
+        TypeSlot {
+            id: ffi::Py_tp_new,
+            function: super::native::new::<B> as *mut c_void,
+        },
+        TypeSlot {
+            id: ffi::Py_tp_init,
+            function: init_object::<B, F> as *mut c_void,
+        },
     ]
 }
 
 /// `tp_new` that makes an object with an empty body, for types that are finished by other means.
 pub fn new_slot<B: Body>() -> TypeSlot {
-    TypeSlot { id: ffi::Py_tp_new, function: super::native::new::<B> as *mut c_void }
+    TypeSlot {
+        id: ffi::Py_tp_new,
+        function: super::native::new::<B> as *mut c_void,
+    }
 }
 
 /// `tp_finalize`, calling [`Body::finalize`].
 pub fn finalize_slot<B: Body>() -> TypeSlot {
-    TypeSlot { id: ffi::Py_tp_finalize, function: super::native::finalize::<B> as *mut c_void }
+    TypeSlot {
+        id: ffi::Py_tp_finalize,
+        function: super::native::finalize::<B> as *mut c_void,
+    }
 }
 
 /// A slot of the form `object function(self)`.
@@ -207,7 +252,10 @@ where
     F: for<'py> Fn(&Bound<'py, Native<B>>) -> Returned<'py> + Copy + 'static,
 {
     let _ = function;
-    TypeSlot { id, function: unary_slot::<B, F> as *mut c_void }
+    TypeSlot {
+        id,
+        function: unary_slot::<B, F> as *mut c_void,
+    }
 }
 
 /// `__repr__`.
@@ -254,8 +302,14 @@ where
 {
     let _ = function;
     [
-        TypeSlot { id: ffi::Py_am_send, function: send_slot::<B, F> as *mut c_void },
-        TypeSlot { id: ffi::Py_tp_iternext, function: next_slot::<B, F> as *mut c_void },
+        TypeSlot {
+            id: ffi::Py_am_send,
+            function: send_slot::<B, F> as *mut c_void,
+        },
+        TypeSlot {
+            id: ffi::Py_tp_iternext,
+            function: next_slot::<B, F> as *mut c_void,
+        },
     ]
 }
 
@@ -266,7 +320,10 @@ where
     F: for<'py> Fn(&Bound<'py, Native<B>>, &Bound<'py, PyAny>) + Copy + 'static,
 {
     let _ = before;
-    TypeSlot { id: ffi::Py_tp_setattro, function: set_any_attribute::<B, F> as *mut c_void }
+    TypeSlot {
+        id: ffi::Py_tp_setattro,
+        function: set_any_attribute::<B, F> as *mut c_void,
+    }
 }
 
 /// Conjures the function item whose type is `F`.
@@ -274,7 +331,12 @@ where
 /// A function item has no size and no state, so a value of it exists wherever one is named.
 #[inline(always)]
 fn item<F: Copy + 'static>() -> F {
-    const { assert!(size_of::<F>() == 0, "only function items, not closures with captures or pointers") };
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "only function items, not closures with captures or pointers"
+        )
+    };
     // SAFETY: `F` has no size (checked above at compile time) and is `Copy`; the constructors above were
     // given a value of it, so it is inhabited.
     unsafe { ptr::NonNull::<F>::dangling().as_ptr().read() }
@@ -510,4 +572,3 @@ where
         })
     })
 }
-

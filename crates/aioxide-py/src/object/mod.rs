@@ -29,12 +29,14 @@ mod owned;
 mod types;
 
 pub use args::Args;
-pub use call::{Sent, StaticMethod, bound_function, bytes, call_method_one, call_tuple, copy_context, in_context, send, throw};
+pub use call::{
+    Sent, StaticMethod, bound_function, bytes, call_method_one, call_tuple, copy_context, in_context, send, throw,
+};
 pub use links::{Head, Links, linked};
 pub use methods::{
-    GetSet, Method, Resumed, Returned, TypeSlot, await_slot, class_method_one, finalize_slot, function, getter, getter_setter,
-    init_slots, iter_slot, method, method_noargs, method_one, new_slot, repr_slot, resume_slots, setattr_slot,
+    Resumed, Returned, await_slot, class_method_one, finalize_slot, function, getter, getter_setter, init_slots,
+    iter_slot, method, method_noargs, method_one, new_slot, repr_slot, resume_slots, setattr_slot,
 };
-pub use native::{Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, is_exact};
+pub use native::{Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create};
 pub use owned::{Owned, Slot};
 pub use types::{TypeBuilder, set_metaclass};

@@ -122,7 +122,7 @@ pub(super) fn body_pointer<B: Body>(object: *mut ffi::PyObject) -> *mut B {
 
 /// Whether `object` is exactly of `B`'s type, not of a subclass.
 #[inline]
-pub fn is_exact<B: Body>(object: &Bound<'_, PyAny>) -> bool {
+fn is_exact<B: Body>(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: `object` is alive, so its type may be read.
     ptr::eq(unsafe { ffi::Py_TYPE(object.as_ptr()) }, B::layout().class())
 }
@@ -157,7 +157,10 @@ fn as_subclass<'a, 'py, B: Body>(
 ) -> Option<&'a Bound<'py, Native<B>>> {
     let native = object.cast::<Native<B>>().ok()?;
     let favourite = &B::layout().favourite;
-    if favourite.compare_exchange(ptr::null_mut(), class, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+    if favourite
+        .compare_exchange(ptr::null_mut(), class, Ordering::Relaxed, Ordering::Relaxed)
+        .is_ok()
+    {
         // SAFETY: `class` is the live type of `object`. The reference is never given back.
         unsafe { ffi::Py_INCREF(class.cast()) };
     }
@@ -271,7 +274,12 @@ pub(super) unsafe extern "C" fn traverse<B: Body>(
     // SAFETY: CPython calls this with a live object of our type, the GIL held.
     unsafe {
         let base = layout.base.load(Ordering::Relaxed);
-        let mut visitor = Visitor { visit, arg, result: 0, _lifetime: PhantomData };
+        let mut visitor = Visitor {
+            visit,
+            arg,
+            result: 0,
+            _lifetime: PhantomData,
+        };
         if layout.base_deallocates.load(Ordering::Relaxed) != 0 {
             if let Some(base_traverse) = (*base).tp_traverse {
                 let result = base_traverse(object, visit, arg);
@@ -365,7 +373,10 @@ unsafe impl Sync for FreeList {}
 
 impl FreeList {
     const fn new() -> Self {
-        Self { objects: Cell::new([ptr::null_mut(); KEPT]), count: Cell::new(0) }
+        Self {
+            objects: Cell::new([ptr::null_mut(); KEPT]),
+            count: Cell::new(0),
+        }
     }
 
     #[inline]
@@ -383,7 +394,9 @@ impl FreeList {
     #[inline]
     fn keep(&self, object: *mut ffi::PyObject) -> bool {
         let count = self.count.get();
-        let Some(slot) = self.slots().get(count) else { return false };
+        let Some(slot) = self.slots().get(count) else {
+            return false;
+        };
         slot.set(object);
         self.count.set(count + 1);
         true

@@ -68,7 +68,10 @@ impl Owned {
     /// The caller owns a reference to `pointer` and gives it up.
     #[inline]
     pub(super) unsafe fn from_raw(pointer: NonNull<ffi::PyObject>) -> Self {
-        Self { pointer, _gil: PhantomData }
+        Self {
+            pointer,
+            _gil: PhantomData,
+        }
     }
 }
 
@@ -77,7 +80,10 @@ impl Clone for Owned {
     fn clone(&self) -> Self {
         // SAFETY: `self` keeps the object alive; invariant 1: the GIL is held.
         unsafe { ffi::Py_INCREF(self.pointer.as_ptr()) };
-        Self { pointer: self.pointer, _gil: PhantomData }
+        Self {
+            pointer: self.pointer,
+            _gil: PhantomData,
+        }
     }
 }
 

@@ -25,7 +25,13 @@ pub struct TypeBuilder {
 impl TypeBuilder {
     /// Starts an empty type.
     pub fn new() -> Self {
-        Self { slots: Vec::new(), methods: Vec::new(), getsets: Vec::new(), subclassable: false, weak_references: false }
+        Self {
+            slots: Vec::new(),
+            methods: Vec::new(),
+            getsets: Vec::new(),
+            subclassable: false,
+            weak_references: false,
+        }
     }
 
     /// Lets Python classes inherit from it.
@@ -54,7 +60,10 @@ impl TypeBuilder {
 
     /// Fills a type slot with a function made by one of `methods.rs`'s `…_slot` constructors.
     pub fn slot(mut self, slot: super::methods::TypeSlot) -> Self {
-        self.slots.push(ffi::PyType_Slot { slot: slot.id, pfunc: slot.function });
+        self.slots.push(ffi::PyType_Slot {
+            slot: slot.id,
+            pfunc: slot.function,
+        });
         self
     }
 
@@ -92,15 +101,30 @@ impl TypeBuilder {
 
         // CPython keeps pointers into these tables for as long as the type lives, which is forever.
         let methods: &'static mut [ffi::PyMethodDef] = Box::leak(
-            self.methods.iter().map(Method::definition).chain([ffi::PyMethodDef::zeroed()]).collect(),
+            self.methods
+                .iter()
+                .map(Method::definition)
+                .chain([ffi::PyMethodDef::zeroed()])
+                .collect(),
         );
-        let end = ffi::PyGetSetDef { name: std::ptr::null(), get: None, set: None, doc: std::ptr::null(), closure: std::ptr::null_mut() };
+        let end = ffi::PyGetSetDef {
+            name: std::ptr::null(),
+            get: None,
+            set: None,
+            doc: std::ptr::null(),
+            closure: std::ptr::null_mut(),
+        };
         let getsets: &'static mut [ffi::PyGetSetDef] =
             Box::leak(self.getsets.iter().map(GetSet::definition).chain([end]).collect());
         members.push(ffi::PyMemberDef::default());
         let members: &'static mut [ffi::PyMemberDef] = Box::leak(members.into_boxed_slice());
 
-        let mut push = |id: c_int, function: *mut c_void| self.slots.push(ffi::PyType_Slot { slot: id, pfunc: function });
+        let mut push = |id: c_int, function: *mut c_void| {
+            self.slots.push(ffi::PyType_Slot {
+                slot: id,
+                pfunc: function,
+            })
+        };
         push(ffi::Py_tp_doc, doc.as_ptr() as *mut c_void);
         push(ffi::Py_tp_methods, methods.as_mut_ptr().cast());
         push(ffi::Py_tp_getset, getsets.as_mut_ptr().cast());
@@ -124,7 +148,9 @@ impl TypeBuilder {
         let bases = base.map(|base| PyTuple::new(py, [base])).transpose()?;
         layout.offset.store(offset, Ordering::Relaxed);
         layout.base.store(base_pointer, Ordering::Relaxed);
-        layout.base_deallocates.store(usize::from(base_deallocates), Ordering::Relaxed);
+        layout
+            .base_deallocates
+            .store(usize::from(base_deallocates), Ordering::Relaxed);
         // SAFETY: the spec's tables outlive the type (leaked above); every function in them was made for
         // this slot by `methods.rs` or `native.rs`, for a body of type `B` at `offset`.
         let class = unsafe {

@@ -11,7 +11,11 @@ use crate::object::{BodyOf, Returned, TypeBuilder, getter, getter_setter};
 /// Adds the attributes that futures do not have.
 pub fn task_attributes(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .attribute(getter_setter(c"_log_destroy_pending", log_destroy_pending, set_log_destroy_pending))
+        .attribute(getter_setter(
+            c"_log_destroy_pending",
+            log_destroy_pending,
+            set_log_destroy_pending,
+        ))
         .attribute(getter(c"_must_cancel", must_cancel))
         .attribute(getter(c"_coro", coroutine))
         .attribute(getter(c"_fut_waiter", waiter))

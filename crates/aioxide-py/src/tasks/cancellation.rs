@@ -64,7 +64,10 @@ pub fn withdraw(this: &Bound<'_, Task>) -> i32 {
 
 /// The exception for the coming step of a task that must be cancelled: `exception` if it is a
 /// CancelledError already.
-pub fn deliver<'py>(this: &Bound<'py, Task>, exception: Option<Bound<'py, PyAny>>) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub fn deliver<'py>(
+    this: &Bound<'py, Task>,
+    exception: Option<Bound<'py, PyAny>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = this.py();
     let body = this.body();
     body.must_cancel.set(false);

@@ -42,7 +42,9 @@ pub fn enter(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<
 #[cold]
 fn check_free(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let current = imports(this.py())?.current_tasks.bind(this.py());
-    let Some(other) = current.get_item(event_loop)? else { return Ok(()) };
+    let Some(other) = current.get_item(event_loop)? else {
+        return Ok(());
+    };
     Err(PyRuntimeError::new_err(format!(
         "Cannot enter into task {} while another task {} is being executed.",
         this.repr()?,
@@ -66,7 +68,10 @@ pub fn exit(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<(
         return Err(PyRuntimeError::new_err(format!(
             "Leaving task {} does not match the current task {}.",
             this.repr()?,
-            found.map_or_else(|| Ok("None".to_owned()), |found| found.repr().map(|text| text.to_string()))?
+            found.map_or_else(
+                || Ok("None".to_owned()),
+                |found| found.repr().map(|text| text.to_string())
+            )?
         )));
     }
     current.del_item(event_loop)
@@ -86,7 +91,10 @@ pub fn leave(event_loop: &Bound<'_, PyAny>, body: &LoopBody) -> PyResult<()> {
 }
 
 /// Puts `task` in the place of the current one and returns that one (3.12's `_swap_current_task`).
-pub fn swap<'py>(event_loop: &Bound<'py, PyAny>, task: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub fn swap<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    task: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     let current = imports(event_loop.py())?.current_tasks.bind(event_loop.py());
     let native = as_native::<LoopBody>(event_loop);
     // An entry left over from an earlier step is nobody's.
@@ -103,4 +111,3 @@ pub fn swap<'py>(event_loop: &Bound<'py, PyAny>, task: Option<&Bound<'py, PyAny>
     }
     Ok(previous)
 }
-

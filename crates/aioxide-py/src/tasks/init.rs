@@ -44,7 +44,10 @@ pub fn create_task<'py>(
 pub fn init(this: &Bound<'_, Task>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let py = this.py();
     if args.len() > 1 {
-        return Err(PyTypeError::new_err(format!("Task() takes at most 1 positional argument ({} given)", args.len())));
+        return Err(PyTypeError::new_err(format!(
+            "Task() takes at most 1 positional argument ({} given)",
+            args.len()
+        )));
     }
     let mut coroutine = args.iter().next();
     let (mut event_loop, mut name, mut context, mut eager) = (None, None, None, false);
@@ -56,7 +59,9 @@ pub fn init(this: &Bound<'_, Task>, args: &Bound<'_, PyTuple>, kwargs: Option<&B
             "context" => context = Some(value),
             "eager_start" if compat::HAS_EAGER_START => eager = value.is_truthy()?,
             keyword => {
-                return Err(PyTypeError::new_err(format!("Task() got an unexpected keyword argument '{keyword}'")));
+                return Err(PyTypeError::new_err(format!(
+                    "Task() got an unexpected keyword argument '{keyword}'"
+                )));
             }
         }
     }
@@ -71,7 +76,16 @@ pub fn init(this: &Bound<'_, Task>, args: &Bound<'_, PyTuple>, kwargs: Option<&B
     body.waiter.clear();
     body.to_throw.clear();
     let event_loop = body.future().require_loop(py)?;
-    start(this, &event_loop, &coroutine, &Parts { name: name.as_ref(), context: context.as_ref(), eager })
+    start(
+        this,
+        &event_loop,
+        &coroutine,
+        &Parts {
+            name: name.as_ref(),
+            context: context.as_ref(),
+            eager,
+        },
+    )
 }
 
 fn start<'py>(
@@ -85,7 +99,10 @@ fn start<'py>(
     if !is_coroutine(coroutine)? {
         // No task ever runs here: nothing to complain about when it dies.
         body.log_destroy_pending.set(false);
-        return Err(PyTypeError::new_err(format!("a coroutine was expected, got {}", coroutine.repr()?)));
+        return Err(PyTypeError::new_err(format!(
+            "a coroutine was expected, got {}",
+            coroutine.repr()?
+        )));
     }
     match parts.context {
         Some(context) if !context.is_none() => body.context.set(Owned::new(context)),

@@ -10,13 +10,17 @@ use super::{Task, TaskBody, attributes, cancellation, init};
 use crate::futures::{FutureLike, finalize_unread_exception, future_attributes, future_methods};
 use crate::imports::imports;
 use crate::object::{
-    Args, BodyOf, Returned, TypeBuilder, compat, finalize_slot, init_slots, method, method_noargs, method_one, repr_slot,
+    Args, BodyOf, Returned, TypeBuilder, compat, finalize_slot, init_slots, method, method_noargs, method_one,
+    repr_slot,
 };
 
 /// Makes the type.
 pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     let base = py.import("_asyncio")?.getattr("Task")?.cast_into::<PyType>()?;
-    let mut builder = TypeBuilder::new().subclassable().slot(finalize_slot::<TaskBody>()).slot(repr_slot(repr));
+    let mut builder = TypeBuilder::new()
+        .subclassable()
+        .slot(finalize_slot::<TaskBody>())
+        .slot(repr_slot(repr));
     for slot in init_slots(init::init) {
         builder = builder.slot(slot);
     }
@@ -27,17 +31,43 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         builder = builder.method(method_noargs(c"get_context", c"The context the task runs in.", context));
     }
     builder
-        .method(method_one(c"set_result", c"Not for tasks: raises RuntimeError.", set_result))
-        .method(method_one(c"set_exception", c"Not for tasks: raises RuntimeError.", set_exception))
+        .method(method_one(
+            c"set_result",
+            c"Not for tasks: raises RuntimeError.",
+            set_result,
+        ))
+        .method(method_one(
+            c"set_exception",
+            c"Not for tasks: raises RuntimeError.",
+            set_exception,
+        ))
         .method(method(c"cancel", c"Requests that the task cancel itself.", cancel))
-        .method(method_noargs(c"cancelling", c"How many cancellation requests are pending.", cancelling))
-        .method(method_noargs(c"uncancel", c"Takes one cancellation request back; returns how many remain.", uncancel))
+        .method(method_noargs(
+            c"cancelling",
+            c"How many cancellation requests are pending.",
+            cancelling,
+        ))
+        .method(method_noargs(
+            c"uncancel",
+            c"Takes one cancellation request back; returns how many remain.",
+            uncancel,
+        ))
         .method(method_noargs(c"get_coro", c"The coroutine.", coroutine))
         .method(method_noargs(c"get_name", c"The name of the task.", name))
         .method(method_one(c"set_name", c"Sets the name of the task.", set_name))
         .method(method(c"get_stack", c"The stack frames of the coroutine.", stack))
-        .method(method(c"print_stack", c"Prints the stack of the coroutine.", print_stack))
-        .finish::<TaskBody>(py, c"aioxide.Task", c"A coroutine that the loop runs; asyncio.Task in Rust.", Some(&base), true)
+        .method(method(
+            c"print_stack",
+            c"Prints the stack of the coroutine.",
+            print_stack,
+        ))
+        .finish::<TaskBody>(
+            py,
+            c"aioxide.Task",
+            c"A coroutine that the loop runs; asyncio.Task in Rust.",
+            Some(&base),
+            true,
+        )
 }
 
 fn none(py: Python<'_>) -> Bound<'_, PyAny> {
@@ -103,7 +133,10 @@ fn stack<'py>(this: &Bound<'py, Task>, args: Args<'_, 'py>) -> Returned<'py> {
 
 fn print_stack<'py>(this: &Bound<'py, Task>, args: Args<'_, 'py>) -> Returned<'py> {
     let [limit, file] = args.bind("print_stack", ["limit", "file"], 0, 0)?;
-    imports(this.py())?.task_print_stack.bind(this.py()).call1((this, limit, file))
+    imports(this.py())?
+        .task_print_stack
+        .bind(this.py())
+        .call1((this, limit, file))
 }
 
 /// Complains about a task that dies before it has finished, and about an exception that nobody read.
@@ -114,7 +147,9 @@ pub fn finalize(this: &Bound<'_, Task>) {
     body.unregister();
     let pending = !body.future().done() && body.log_destroy_pending.get();
     let report = || -> PyResult<()> {
-        let Some(event_loop) = body.future().event_loop.get(py) else { return Ok(()) };
+        let Some(event_loop) = body.future().event_loop.get(py) else {
+            return Ok(());
+        };
         let context = PyDict::new(py);
         context.set_item("task", this)?;
         context.set_item("message", "Task was destroyed but it is pending!")?;

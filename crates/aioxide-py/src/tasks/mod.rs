@@ -32,10 +32,10 @@ use pyo3::prelude::*;
 use crate::futures::{FutureLike, FutureState};
 use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visitor, as_native};
 
+pub use current::leave as leave_current;
 pub use init::{Parts, create_task};
 pub use methods::build;
 pub use step::{ContextIs, run};
-pub use current::leave as leave_current;
 pub use waiting::{context_of, wakeup_of};
 
 /// The body of a `Task`.
@@ -152,7 +152,9 @@ fn make_ready(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult
         if native.body().closed.get() {
             return Err(crate::errors::loop_closed());
         }
-        native.body().push(crate::events::Entry::Task(Owned::new(this.as_any())));
+        native
+            .body()
+            .push(crate::events::Entry::Task(Owned::new(this.as_any())));
         return Ok(());
     }
     waiting::call_soon(this, event_loop)

@@ -36,7 +36,11 @@ pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
         return Err(invalid_state(py, "__step(): already done"));
     }
     let event_loop = body.future().require_loop(py)?;
-    let exception = if body.must_cancel.get() { cancellation::deliver(this, exception)? } else { exception };
+    let exception = if body.must_cancel.get() {
+        cancellation::deliver(this, exception)?
+    } else {
+        exception
+    };
     body.waiter.clear();
     current::enter(this, &event_loop)?;
     let stepped = match context_is {
@@ -64,7 +68,9 @@ fn outcome_of_waiter<'py>(this: &Bound<'py, Task>) -> PyResult<Option<Bound<'py,
     if let Some(exception) = body.to_throw.take() {
         return Ok(Some(exception.into_bound(py)));
     }
-    let Some(waiter) = body.waiter.get(py) else { return Ok(None) };
+    let Some(waiter) = body.waiter.get(py) else {
+        return Ok(None);
+    };
     super::waiting::failure_of(&waiter)
 }
 

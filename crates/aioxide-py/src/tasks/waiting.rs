@@ -22,7 +22,11 @@ use crate::object::{
 /// Makes the task wait for what its coroutine yielded; an object that cannot be waited for is an error
 /// that is thrown back into the coroutine.
 #[inline]
-pub fn wait_for<'py>(this: &Bound<'py, Task>, event_loop: &Bound<'py, PyAny>, yielded: &Bound<'py, PyAny>) -> PyResult<()> {
+pub fn wait_for<'py>(
+    this: &Bound<'py, Task>,
+    event_loop: &Bound<'py, PyAny>,
+    yielded: &Bound<'py, PyAny>,
+) -> PyResult<()> {
     if let Some(future) = as_exact::<FutureBody>(yielded) {
         return wait_for_native(this, event_loop, future);
     }
@@ -43,16 +47,27 @@ fn wait_for_native<'py, B: FutureLike>(
         return throw_different_loop(this, event_loop, future.as_any());
     }
     if future.as_any().is(this.as_any()) && state.blocking.get() {
-        return throw_soon(this, event_loop, &format!("Task cannot await on itself: {}", this.repr()?));
+        return throw_soon(
+            this,
+            event_loop,
+            &format!("Task cannot await on itself: {}", this.repr()?),
+        );
     }
     if !state.blocking.replace(false) {
         return throw_soon(
             this,
             event_loop,
-            &format!("yield was used instead of yield from in task {} with {}", this.repr()?, future.repr()?),
+            &format!(
+                "yield was used instead of yield from in task {} with {}",
+                this.repr()?,
+                future.repr()?
+            ),
         );
     }
-    let wake = Callback { callable: Owned::new(this.as_any()), context: None };
+    let wake = Callback {
+        callable: Owned::new(this.as_any()),
+        context: None,
+    };
     if state.state.get() == State::Pending {
         state.callbacks.push(wake);
     } else {
@@ -75,7 +90,11 @@ fn waiting<'py>(this: &Bound<'py, Task>, future: &Bound<'py, PyAny>) -> PyResult
     Ok(())
 }
 
-fn wait_for_foreign<'py>(this: &Bound<'py, Task>, event_loop: &Bound<'py, PyAny>, yielded: &Bound<'py, PyAny>) -> PyResult<()> {
+fn wait_for_foreign<'py>(
+    this: &Bound<'py, Task>,
+    event_loop: &Bound<'py, PyAny>,
+    yielded: &Bound<'py, PyAny>,
+) -> PyResult<()> {
     let py = this.py();
     let blocking = match yielded.getattr_opt(pyo3::intern!(py, "_asyncio_future_blocking")) {
         Ok(blocking) => blocking.filter(|blocking| !blocking.is_none()),
@@ -84,7 +103,11 @@ fn wait_for_foreign<'py>(this: &Bound<'py, Task>, event_loop: &Bound<'py, PyAny>
     let Some(blocking) = blocking else {
         let imports = imports(py)?;
         let text = if yielded.is_instance(imports.generator.bind(py))? {
-            format!("yield was used instead of yield from for generator in task {} with {}", this.repr()?, yielded.repr()?)
+            format!(
+                "yield was used instead of yield from for generator in task {} with {}",
+                this.repr()?,
+                yielded.repr()?
+            )
         } else {
             format!("Task got bad yield: {}", yielded.repr()?)
         };
@@ -123,13 +146,21 @@ fn wait_for_foreign<'py>(this: &Bound<'py, Task>, event_loop: &Bound<'py, PyAny>
 }
 
 #[cold]
-fn throw_different_loop<'py>(this: &Bound<'py, Task>, event_loop: &Bound<'py, PyAny>, future: &Bound<'py, PyAny>) -> PyResult<()> {
+fn throw_different_loop<'py>(
+    this: &Bound<'py, Task>,
+    event_loop: &Bound<'py, PyAny>,
+    future: &Bound<'py, PyAny>,
+) -> PyResult<()> {
     let text = different_loop(this, future)?;
     throw_soon(this, event_loop, &text)
 }
 
 fn different_loop(this: &Bound<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<String> {
-    Ok(format!("Task {} got Future {} attached to a different loop", this.repr()?, future.repr()?))
+    Ok(format!(
+        "Task {} got Future {} attached to a different loop",
+        this.repr()?,
+        future.repr()?
+    ))
 }
 
 #[cold]
@@ -138,7 +169,11 @@ fn throw_soon(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>, text: &str)
     throw_exception_soon(this, event_loop, exception.into_bound(this.py()).as_any())
 }
 
-fn throw_exception_soon(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+fn throw_exception_soon(
+    this: &Bound<'_, Task>,
+    event_loop: &Bound<'_, PyAny>,
+    exception: &Bound<'_, PyAny>,
+) -> PyResult<()> {
     this.body().to_throw.set(Owned::new(exception));
     make_ready(this, event_loop)
 }
@@ -153,7 +188,10 @@ pub fn failure_of<'py>(waiter: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py,
         return failure_of_native(task);
     }
     let py = waiter.py();
-    Ok(waiter.call_method0(pyo3::intern!(py, "result")).err().map(|error| error.into_value(py).into_bound(py).into_any()))
+    Ok(waiter
+        .call_method0(pyo3::intern!(py, "result"))
+        .err()
+        .map(|error| error.into_value(py).into_bound(py).into_any()))
 }
 
 #[inline]
@@ -182,7 +220,11 @@ static STEP: OnceLock<StaticMethod> = OnceLock::new();
 /// asyncio's is, so that tools find the task as its `__self__`.
 pub fn wakeup_of<'py>(task: &Bound<'py, PyAny>) -> Returned<'py> {
     bound_function(task.cast::<Task>()?.as_any(), &WAKEUP, || {
-        method_one(c"task_wakeup", c"Wakes the task: the future it waits for is done.", wakeup)
+        method_one(
+            c"task_wakeup",
+            c"Wakes the task: the future it waits for is done.",
+            wakeup,
+        )
     })
 }
 
@@ -203,10 +245,11 @@ fn step_now<'py>(this: &Bound<'py, Task>) -> Returned<'py> {
 /// Schedules a step on a loop that is not ours, or whose `call_soon` was replaced.
 pub fn call_soon(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
-    let step = bound_function(this.as_any(), &STEP, || method_noargs(c"task_step", c"Runs one step of the task.", step_now))?;
+    let step = bound_function(this.as_any(), &STEP, || {
+        method_noargs(c"task_step", c"Runs one step of the task.", step_now)
+    })?;
     let keywords = PyDict::new(py);
     keywords.set_item("context", this.body().context.get_or_none(py))?;
     event_loop.call_method(pyo3::intern!(py, "call_soon"), (step,), Some(&keywords))?;
     Ok(())
 }
-

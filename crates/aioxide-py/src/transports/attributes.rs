@@ -73,7 +73,11 @@ fn eof<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
 /// asyncio counts; only whether it is zero means something.
 fn lost<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
     let body = this.body();
-    let count = if body.phase.get() >= Phase::Lost { body.writes_lost.get().saturating_add(1) } else { 0 };
+    let count = if body.phase.get() >= Phase::Lost {
+        body.writes_lost.get().saturating_add(1)
+    } else {
+        0
+    };
     Ok(count.into_pyobject(this.py())?.into_any())
 }
 
@@ -113,7 +117,11 @@ pub fn repr<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
     }
     parts.push(format!("fd={}", body.fd.get()));
     if body.phase.get() < Phase::Gone {
-        let read = if body.watches_read.get() { "read=polling" } else { "read=idle" };
+        let read = if body.watches_read.get() {
+            "read=polling"
+        } else {
+            "read=idle"
+        };
         let write = if body.watches_write.get() { "polling" } else { "idle" };
         parts.push(read.to_owned());
         parts.push(format!("write=<{write}, bufsize={}>", body.buffer.borrow().len()));

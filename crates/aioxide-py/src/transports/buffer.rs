@@ -101,7 +101,11 @@ mod tests {
             while !buffer.is_empty() {
                 let taken = buffer
                     .send_with(|slices| {
-                        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(step).collect();
+                        let all: Vec<u8> = slices
+                            .iter()
+                            .flat_map(|slice| slice.iter().copied())
+                            .take(step)
+                            .collect();
                         sent.extend_from_slice(&all);
                         Ok(all.len())
                     })
@@ -117,7 +121,11 @@ mod tests {
     fn a_failed_send_forgets_nothing() {
         let mut buffer = WriteBuffer::default();
         buffer.push(b"abc");
-        assert!(buffer.send_with(|_| Err(io::Error::from(io::ErrorKind::WouldBlock))).is_err());
+        assert!(
+            buffer
+                .send_with(|_| Err(io::Error::from(io::ErrorKind::WouldBlock)))
+                .is_err()
+        );
         assert_eq!(buffer.len(), 3);
     }
 }

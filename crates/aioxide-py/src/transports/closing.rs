@@ -13,12 +13,36 @@ use crate::object::{Args, BodyOf, Returned, TypeBuilder, method, method_noargs, 
 /// Adds the methods.
 pub fn closing_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method_noargs(c"close", c"Closes the transport after what is buffered was sent.", close_method))
-        .method(method_noargs(c"abort", c"Closes the transport now; what is buffered is lost.", abort))
-        .method(method_noargs(c"is_closing", c"Whether it is closing or closed.", is_closing))
-        .method(method_one(c"_force_close", c"Closes the transport now, because of an exception or None.", force_close_method))
-        .method(method(c"_fatal_error", c"Reports an exception and closes the transport now.", fatal_error))
-        .method(method_one(c"_call_connection_lost", c"Tells the protocol, then closes the socket.", call_connection_lost))
+        .method(method_noargs(
+            c"close",
+            c"Closes the transport after what is buffered was sent.",
+            close_method,
+        ))
+        .method(method_noargs(
+            c"abort",
+            c"Closes the transport now; what is buffered is lost.",
+            abort,
+        ))
+        .method(method_noargs(
+            c"is_closing",
+            c"Whether it is closing or closed.",
+            is_closing,
+        ))
+        .method(method_one(
+            c"_force_close",
+            c"Closes the transport now, because of an exception or None.",
+            force_close_method,
+        ))
+        .method(method(
+            c"_fatal_error",
+            c"Reports an exception and closes the transport now.",
+            fatal_error,
+        ))
+        .method(method_one(
+            c"_call_connection_lost",
+            c"Tells the protocol, then closes the socket.",
+            call_connection_lost,
+        ))
 }
 
 fn none(py: Python<'_>) -> Bound<'_, PyAny> {
@@ -61,7 +85,11 @@ pub fn connection_lost_soon(this: &Bound<'_, SocketTransport>, exception: &Bound
     body.phase.set(Phase::Lost);
     writing::unwatch(this)?;
     let callback = this.getattr(pyo3::intern!(py, "_call_connection_lost"))?;
-    body.with_loop(py, |event_loop| event_loop.call_method1(pyo3::intern!(py, "call_soon"), (callback, exception)).map(drop))?;
+    body.with_loop(py, |event_loop| {
+        event_loop
+            .call_method1(pyo3::intern!(py, "call_soon"), (callback, exception))
+            .map(drop)
+    })?;
     Ok(())
 }
 
@@ -76,7 +104,10 @@ pub fn fatal(this: &Bound<'_, SocketTransport>, error: PyErr, message: &str) -> 
     if ends_the_loop(py, &exception) {
         return Err(PyErr::from_value(exception));
     }
-    imports(py)?.transports.bind(py).call_method1("report_fatal", (this, &exception, message))?;
+    imports(py)?
+        .transports
+        .bind(py)
+        .call_method1("report_fatal", (this, &exception, message))?;
     force_close(this, &exception)
 }
 
@@ -116,7 +147,9 @@ fn call_connection_lost<'py>(this: &Bound<'py, SocketTransport>, exception: &Bou
     let py = this.py();
     let body = this.body();
     let told = match body.protocol.get(py) {
-        Some(protocol) => protocol.call_method1(pyo3::intern!(py, "connection_lost"), (exception,)).map(drop),
+        Some(protocol) => protocol
+            .call_method1(pyo3::intern!(py, "connection_lost"), (exception,))
+            .map(drop),
         None => Ok(()),
     };
     let released = release(this);
@@ -139,7 +172,10 @@ fn release(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     body.event_loop.clear();
     body.context.set(crate::object::copy_context(py)?);
     if let Some(server) = body.server.take() {
-        imports(py)?.transports.bind(py).call_method1("detach", (server.bind(py), this))?;
+        imports(py)?
+            .transports
+            .bind(py)
+            .call_method1("detach", (server.bind(py), this))?;
     }
     if let Some(waiter) = body.empty_waiter.get(py)
         && !waiter.call_method0("done")?.is_truthy()?
@@ -158,12 +194,18 @@ pub fn finalize(this: &Bound<'_, SocketTransport>) {
         return;
     }
     let finish = || -> PyResult<()> {
-        imports(py)?.transports.bind(py).call_method1("warn_unclosed", (this,))?;
+        imports(py)?
+            .transports
+            .bind(py)
+            .call_method1("warn_unclosed", (this,))?;
         if let Some(socket) = body.socket.take() {
             socket.bind(py).call_method0("close")?;
         }
         if let Some(server) = body.server.take() {
-            imports(py)?.transports.bind(py).call_method1("detach", (server.bind(py), this))?;
+            imports(py)?
+                .transports
+                .bind(py)
+                .call_method1("detach", (server.bind(py), this))?;
         }
         Ok(())
     };

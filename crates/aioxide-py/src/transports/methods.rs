@@ -12,16 +12,40 @@ use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_n
 /// Adds the methods.
 pub fn transport_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method(c"get_extra_info", c"What is known of the connection, by name.", extra_info))
-        .method(method_one(c"set_protocol", c"Sets the protocol that gets what is read.", set_protocol))
+        .method(method(
+            c"get_extra_info",
+            c"What is known of the connection, by name.",
+            extra_info,
+        ))
+        .method(method_one(
+            c"set_protocol",
+            c"Sets the protocol that gets what is read.",
+            set_protocol,
+        ))
         .method(method_noargs(c"get_protocol", c"The protocol.", protocol))
         .method(method_noargs(c"is_reading", c"Whether it reads.", is_reading))
         .method(method_noargs(c"pause_reading", c"Stops reading.", pause_reading))
         .method(method_noargs(c"resume_reading", c"Reads again.", resume_reading))
-        .method(method_noargs(c"_begin_reading", c"Reads from now on, unless it was paused meanwhile.", begin_reading))
-        .method(method(c"set_write_buffer_limits", c"Sets the water marks for writing, in bytes.", set_limits))
-        .method(method_noargs(c"get_write_buffer_limits", c"The water marks (low, high), in bytes.", limits))
-        .method(method_noargs(c"get_write_buffer_size", c"How many bytes wait to be sent.", buffer_size))
+        .method(method_noargs(
+            c"_begin_reading",
+            c"Reads from now on, unless it was paused meanwhile.",
+            begin_reading,
+        ))
+        .method(method(
+            c"set_write_buffer_limits",
+            c"Sets the water marks for writing, in bytes.",
+            set_limits,
+        ))
+        .method(method_noargs(
+            c"get_write_buffer_limits",
+            c"The water marks (low, high), in bytes.",
+            limits,
+        ))
+        .method(method_noargs(
+            c"get_write_buffer_size",
+            c"How many bytes wait to be sent.",
+            buffer_size,
+        ))
 }
 
 fn none(py: Python<'_>) -> Bound<'_, PyAny> {
@@ -32,7 +56,9 @@ fn extra_info<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> R
     let [name, default] = args.bind("get_extra_info", ["name", "default"], 2, 1)?;
     let py = this.py();
     let default = default.map_or_else(|| none(py), Clone::clone);
-    let (Some(name), Some(extra)) = (name, this.body().extra.get(py)) else { return Ok(default) };
+    let (Some(name), Some(extra)) = (name, this.body().extra.get(py)) else {
+        return Ok(default);
+    };
     Ok(extra.cast::<PyDict>()?.get_item(name)?.unwrap_or(default))
 }
 
@@ -85,7 +111,10 @@ fn begin_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
 fn set_limits<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> Returned<'py> {
     let [high, low] = args.bind("set_write_buffer_limits", ["high", "low"], 2, 0)?;
     let py = this.py();
-    let limits = imports(py)?.transports.bind(py).call_method1("water_marks", (high, low))?;
+    let limits = imports(py)?
+        .transports
+        .bind(py)
+        .call_method1("water_marks", (high, low))?;
     let (high, low): (usize, usize) = limits.extract()?;
     this.body().high_water.set(high);
     this.body().low_water.set(low);
@@ -95,7 +124,9 @@ fn set_limits<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> R
 
 fn limits<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
     let body = this.body();
-    Ok((body.low_water.get(), body.high_water.get()).into_pyobject(this.py())?.into_any())
+    Ok((body.low_water.get(), body.high_water.get())
+        .into_pyobject(this.py())?
+        .into_any())
 }
 
 fn buffer_size<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
@@ -122,5 +153,9 @@ pub fn maybe_resume_protocol(this: &Bound<'_, SocketTransport>) -> PyResult<()> 
 
 fn tell(this: &Bound<'_, SocketTransport>, method: &str) -> PyResult<()> {
     let py = this.py();
-    imports(py)?.transports.bind(py).call_method1("tell_protocol", (this, method)).map(drop)
+    imports(py)?
+        .transports
+        .bind(py)
+        .call_method1("tell_protocol", (this, method))
+        .map(drop)
 }

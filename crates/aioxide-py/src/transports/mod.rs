@@ -26,8 +26,8 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::events::{Direction, Loop, LoopBody};
 use crate::object::{
-    Body, BodyOf, Layout, Native, Owned, Slot, TypeBuilder, Visitor, as_native, copy_context, finalize_slot, in_context,
-    init_slots, repr_slot,
+    Body, BodyOf, Layout, Native, Owned, Slot, TypeBuilder, Visitor, as_native, copy_context, finalize_slot,
+    in_context, init_slots, repr_slot,
 };
 use buffer::WriteBuffer;
 
@@ -137,12 +137,26 @@ impl Body for TransportBody {
 
 impl TransportBody {
     fn slots(&self) -> [&Slot; 7] {
-        [&self.event_loop, &self.protocol, &self.socket, &self.server, &self.extra, &self.context, &self.empty_waiter]
+        [
+            &self.event_loop,
+            &self.protocol,
+            &self.socket,
+            &self.server,
+            &self.extra,
+            &self.context,
+            &self.empty_waiter,
+        ]
     }
 
     /// Runs `use_loop` with the native loop, if there is one: there is none once the transport is gone.
-    fn with_loop<R>(&self, py: Python<'_>, use_loop: impl FnOnce(&Bound<'_, Loop>) -> PyResult<R>) -> PyResult<Option<R>> {
-        let Some(event_loop) = self.event_loop.get(py) else { return Ok(None) };
+    fn with_loop<R>(
+        &self,
+        py: Python<'_>,
+        use_loop: impl FnOnce(&Bound<'_, Loop>) -> PyResult<R>,
+    ) -> PyResult<Option<R>> {
+        let Some(event_loop) = self.event_loop.get(py) else {
+            return Ok(None);
+        };
         match as_native::<LoopBody>(&event_loop) {
             Some(native) => use_loop(native).map(Some),
             None => Ok(None),
@@ -153,7 +167,10 @@ impl TransportBody {
 /// Makes the type.
 pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     // asyncio's fallback for sendfile insists on this base.
-    let base = py.import("asyncio.transports")?.getattr("_FlowControlMixin")?.cast_into::<PyType>()?;
+    let base = py
+        .import("asyncio.transports")?
+        .getattr("_FlowControlMixin")?
+        .cast_into::<PyType>()?;
     let mut builder = TypeBuilder::new()
         .subclassable()
         .weak_references()
@@ -176,9 +193,19 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
 }
 
 /// `SocketTransport(loop, sock, protocol, extra, server)`. Reading begins with `_begin_reading()`.
-fn init(this: &Bound<'_, SocketTransport>, args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-    let (event_loop, socket, protocol, extra, server): (Bound<'_, Loop>, Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyDict>, Bound<'_, PyAny>) =
-        args.extract()?;
+fn init(
+    this: &Bound<'_, SocketTransport>,
+    args: &Bound<'_, PyTuple>,
+    _kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<()> {
+    type Parts<'py> = (
+        Bound<'py, Loop>,
+        Bound<'py, PyAny>,
+        Bound<'py, PyAny>,
+        Bound<'py, PyDict>,
+        Bound<'py, PyAny>,
+    );
+    let (event_loop, socket, protocol, extra, server): Parts<'_> = args.extract()?;
     let body = this.body();
     body.fd.set(socket.call_method0("fileno")?.extract()?);
     body.context.set(copy_context(this.py())?);

@@ -20,11 +20,19 @@ use crate::object::{BodyOf, Owned, bytes, call_method_one, descriptor};
 /// Starts watching, if the transport is to read and does not.
 pub fn watch(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let body = this.body();
-    if body.phase.get() != Phase::Open || body.reading_paused.get() || !body.reading_begun.get() || body.watches_read.get() {
+    if body.phase.get() != Phase::Open
+        || body.reading_paused.get()
+        || !body.reading_begun.get()
+        || body.watches_read.get()
+    {
         return Ok(());
     }
     body.with_loop(this.py(), |event_loop| {
-        event_loop.body().watch(body.fd.get(), Direction::Read, Watch::Transport(Owned::new(this.as_any())))
+        event_loop.body().watch(
+            body.fd.get(),
+            Direction::Read,
+            Watch::Transport(Owned::new(this.as_any())),
+        )
     })?;
     body.watches_read.set(true);
     Ok(())
@@ -34,7 +42,9 @@ pub fn watch(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
 pub fn unwatch(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let body = this.body();
     if body.watches_read.replace(false) {
-        body.with_loop(this.py(), |event_loop| event_loop.body().unwatch(body.fd.get(), Direction::Read))?;
+        body.with_loop(this.py(), |event_loop| {
+            event_loop.body().unwatch(body.fd.get(), Direction::Read)
+        })?;
     }
     Ok(())
 }
@@ -45,12 +55,15 @@ pub fn readable(this: &Bound<'_, SocketTransport>, event_loop: &Bound<'_, Loop>)
     if !body.watches_read.get() {
         return Ok(());
     }
+    if body.buffered_protocol.get() {
+        return read_into_protocols_buffer(this);
+    }
     let lender = &event_loop.body().read_buffer;
     let mut buffer = lender.take();
     if buffer.is_empty() {
         buffer.resize(READ_SIZE, 0);
     }
-    let read = if body.buffered_protocol.get() { read_into_protocols_buffer(this, &mut buffer) } else { read_bytes(this, &mut buffer) };
+    let read = read_bytes(this, &mut buffer);
     lender.set(buffer);
     read
 }
@@ -63,41 +76,43 @@ fn read_bytes(this: &Bound<'_, SocketTransport>, buffer: &mut [u8]) -> PyResult<
         Ok(count) => bytes(py, buffer.get(..count).unwrap_or_default()),
         Err(error) => return failed(this, &error),
     };
-    let Some(protocol) = body.protocol.get(py) else { return Ok(()) };
+    let Some(protocol) = body.protocol.get(py) else {
+        return Ok(());
+    };
     match call_method_one(&protocol, pyo3::intern!(py, "data_received"), &data) {
         Ok(_) => Ok(()),
         Err(error) => fatal(this, error, "Fatal error: protocol.data_received() call failed."),
     }
 }
 
-fn read_into_protocols_buffer(this: &Bound<'_, SocketTransport>, buffer: &mut [u8]) -> PyResult<()> {
+fn read_into_protocols_buffer(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let py = this.py();
     let body = this.body();
-    let Some(protocol) = body.protocol.get(py) else { return Ok(()) };
-    let lent = protocol.call_method1(pyo3::intern!(py, "get_buffer"), (-1,)).and_then(|lent| {
-        let lent = PyBuffer::<u8>::get(&lent)?;
-        if lent.item_count() == 0 {
-            return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
-        }
-        Ok(lent)
-    });
+    let Some(protocol) = body.protocol.get(py) else {
+        return Ok(());
+    };
+    let lent = protocol
+        .call_method1(pyo3::intern!(py, "get_buffer"), (-1,))
+        .and_then(|lent| {
+            let lent = PyBuffer::<u8>::get(&lent)?;
+            if lent.item_count() == 0 {
+                return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
+            }
+            Ok(lent)
+        });
     let lent = match lent {
         Ok(lent) => lent,
         Err(error) => return fatal(this, error, "Fatal error: protocol.get_buffer() call failed."),
     };
-    let Some(room) = lent.as_mut_slice(py) else {
-        let error = PyRuntimeError::new_err("get_buffer() returned a buffer that is read-only or not contiguous");
-        return fatal(this, error, "Fatal error: protocol.get_buffer() call failed.");
-    };
-    let most = room.len().min(buffer.len());
-    let count = match descriptor::receive(body.fd.get(), buffer.get_mut(..most).unwrap_or_default()) {
+    let count = match descriptor::receive_into(py, body.fd.get(), &lent) {
         Ok(0) => return end_of_stream(this),
         Ok(count) => count,
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput && error.raw_os_error().is_none() => {
+            let error = PyRuntimeError::new_err("get_buffer() returned a buffer that is read-only or not contiguous");
+            return fatal(this, error, "Fatal error: protocol.get_buffer() call failed.");
+        }
         Err(error) => return failed(this, &error),
     };
-    for (place, byte) in room.iter().zip(buffer.get(..count).unwrap_or_default()) {
-        place.set(*byte);
-    }
     drop(lent);
     match protocol.call_method1(pyo3::intern!(py, "buffer_updated"), (count,)) {
         Ok(_) => Ok(()),
@@ -115,8 +130,12 @@ fn failed(this: &Bound<'_, SocketTransport>, error: &io::Error) -> PyResult<()> 
 /// The peer sends no more. The protocol decides whether we go on sending.
 fn end_of_stream(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let py = this.py();
-    let Some(protocol) = this.body().protocol.get(py) else { return Ok(()) };
-    let keep_open = protocol.call_method0(pyo3::intern!(py, "eof_received")).and_then(|keep_open| keep_open.is_truthy());
+    let Some(protocol) = this.body().protocol.get(py) else {
+        return Ok(());
+    };
+    let keep_open = protocol
+        .call_method0(pyo3::intern!(py, "eof_received"))
+        .and_then(|keep_open| keep_open.is_truthy());
     match keep_open {
         // Level-triggered: an end that was seen would be seen again at every poll.
         Ok(true) => unwatch(this),

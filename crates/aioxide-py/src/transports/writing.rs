@@ -22,10 +22,22 @@ pub fn writing_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
         .method(method_one(c"write", c"Writes some data; never blocks.", write))
         .method(method_one(c"writelines", c"Writes a list of data.", writelines))
-        .method(method_noargs(c"write_eof", c"Closes the writing side after what is buffered was sent.", write_eof))
+        .method(method_noargs(
+            c"write_eof",
+            c"Closes the writing side after what is buffered was sent.",
+            write_eof,
+        ))
         .method(method_noargs(c"can_write_eof", c"True.", can_write_eof))
-        .method(method_noargs(c"_make_empty_waiter", c"A future that is done when nothing is buffered.", make_empty_waiter))
-        .method(method_noargs(c"_reset_empty_waiter", c"Forgets the future of _make_empty_waiter.", reset_empty_waiter))
+        .method(method_noargs(
+            c"_make_empty_waiter",
+            c"A future that is done when nothing is buffered.",
+            make_empty_waiter,
+        ))
+        .method(method_noargs(
+            c"_reset_empty_waiter",
+            c"Forgets the future of _make_empty_waiter.",
+            reset_empty_waiter,
+        ))
 }
 
 fn none(py: Python<'_>) -> Bound<'_, PyAny> {
@@ -41,7 +53,9 @@ fn data_of<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
         return Ok(Cow::Owned(view.to_vec(data.py())?));
     }
     let class = data.get_type().name()?;
-    Err(PyTypeError::new_err(format!("data argument must be a bytes-like object, not '{class}'")))
+    Err(PyTypeError::new_err(format!(
+        "data argument must be a bytes-like object, not '{class}'"
+    )))
 }
 
 fn check_writable(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
@@ -105,7 +119,10 @@ fn would_block(error: &io::Error) -> bool {
 fn count_lost(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let body = this.body();
     if body.writes_lost.get() >= 4 {
-        imports(this.py())?.transports.bind(this.py()).call_method0("warn_lost_write")?;
+        imports(this.py())?
+            .transports
+            .bind(this.py())
+            .call_method0("warn_lost_write")?;
     }
     body.writes_lost.set(body.writes_lost.get().saturating_add(1));
     Ok(())
@@ -117,7 +134,11 @@ fn watch(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
         return Ok(());
     }
     body.with_loop(this.py(), |event_loop| {
-        event_loop.body().watch(body.fd.get(), Direction::Write, Watch::Transport(Owned::new(this.as_any())))
+        event_loop.body().watch(
+            body.fd.get(),
+            Direction::Write,
+            Watch::Transport(Owned::new(this.as_any())),
+        )
     })?;
     Ok(())
 }
@@ -126,7 +147,9 @@ fn watch(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
 pub fn unwatch(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let body = this.body();
     if body.watches_write.replace(false) {
-        body.with_loop(this.py(), |event_loop| event_loop.body().unwatch(body.fd.get(), Direction::Write))?;
+        body.with_loop(this.py(), |event_loop| {
+            event_loop.body().unwatch(body.fd.get(), Direction::Write)
+        })?;
     }
     Ok(())
 }
@@ -138,7 +161,10 @@ pub fn writable(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     if body.phase.get() >= Phase::Lost || body.buffer.borrow().is_empty() {
         return unwatch(this);
     }
-    let sent = body.buffer.borrow_mut().send_with(|slices| descriptor::send_vectored(body.fd.get(), slices));
+    let sent = body
+        .buffer
+        .borrow_mut()
+        .send_with(|slices| descriptor::send_vectored(body.fd.get(), slices));
     if let Err(error) = sent {
         if would_block(&error) {
             return Ok(());
@@ -176,7 +202,9 @@ fn write_eof<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
 
 fn shut_down_writing(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let py = this.py();
-    let Some(socket) = this.body().socket.get(py) else { return Ok(()) };
+    let Some(socket) = this.body().socket.get(py) else {
+        return Ok(());
+    };
     // SHUT_WR is 1 on every system that Python runs on.
     socket.call_method1("shutdown", (1,)).map(drop)
 }

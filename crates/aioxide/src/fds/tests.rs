@@ -163,10 +163,7 @@ fn drain_gives_everything_back_and_watches_nothing() {
     fixture.set_reader("one").unwrap();
     fixture.set_writer("two").unwrap();
     let fd = other.as_raw_fd();
-    fixture
-        .table
-        .set_writer(&fixture.poller, fd, "three")
-        .unwrap();
+    fixture.table.set_writer(&fixture.poller, fd, "three").unwrap();
     drop((other, peer));
     let mut drained = fixture.table.drain(&fixture.poller);
     drained.sort_unstable();

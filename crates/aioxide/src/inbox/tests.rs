@@ -49,10 +49,7 @@ impl World {
             &self.inbox.wake_fd,
             rustix::event::PollFlags::IN,
         )];
-        let zero = rustix::event::Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let zero = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
         rustix::event::poll(&mut fds, Some(&zero)).unwrap() == 1
     }
 
@@ -129,12 +126,7 @@ const TURN: [Step; 4] = [Step::BeginSleep, Step::Wait, Step::EndSleep, Step::Dra
 #[test]
 fn a_loop_that_sleeps_for_good_has_received_everything() {
     let turns: Vec<Step> = [TURN, TURN, TURN].concat();
-    let push_twice = [
-        Step::Enqueue(1),
-        Step::Signal,
-        Step::Enqueue(2),
-        Step::Signal,
-    ];
+    let push_twice = [Step::Enqueue(1), Step::Signal, Step::Enqueue(2), Step::Signal];
     let push_once = [Step::Enqueue(3), Step::Signal];
     let (asleep, finished) = explore(&[&turns, &push_twice, &push_once], &mut |world, ended| {
         if !ended {
@@ -240,11 +232,7 @@ fn threads_wake_a_sleeping_loop() {
     while received.len() < (THREADS * EACH) as usize {
         // Far longer than the test takes: a lost wake-up shows as a wait that ran out.
         let limit = Duration::from_secs(20);
-        let timeout = if inbox.begin_sleep() {
-            limit
-        } else {
-            Duration::ZERO
-        };
+        let timeout = if inbox.begin_sleep() { limit } else { Duration::ZERO };
         let start = crate::now();
         poller.wait(&mut events, Some(timeout)).unwrap();
         inbox.end_sleep();

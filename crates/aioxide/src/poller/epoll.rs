@@ -43,9 +43,7 @@ impl Backend {
     }
 
     pub(super) fn add(&self, fd: RawFd, interest: Interest) -> io::Result<()> {
-        with_descriptor(fd, |source| {
-            epoll::add(&self.epoll, source, data(fd), flags(interest))
-        })
+        with_descriptor(fd, |source| epoll::add(&self.epoll, source, data(fd), flags(interest)))
     }
 
     pub(super) fn modify(&self, fd: RawFd, interest: Interest) -> io::Result<()> {
@@ -58,11 +56,7 @@ impl Backend {
         with_descriptor(fd, |source| epoll::delete(&self.epoll, source))
     }
 
-    pub(super) fn wait(
-        &self,
-        events: &mut Vec<Event>,
-        timeout: Option<Duration>,
-    ) -> io::Result<()> {
+    pub(super) fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let waited = match timeout {
             None => self.collect(events, None),
             Some(Duration::ZERO) => self.collect(events, Some(&ZERO)),
@@ -105,11 +99,7 @@ impl Backend {
     }
 
     /// Calls `epoll_wait` once and appends what it reports.
-    fn collect(
-        &self,
-        events: &mut Vec<Event>,
-        timeout: Option<&Timespec>,
-    ) -> rustix::io::Result<()> {
+    fn collect(&self, events: &mut Vec<Event>, timeout: Option<&Timespec>) -> rustix::io::Result<()> {
         let mut buffer = [const { MaybeUninit::uninit() }; EVENTS_PER_WAIT];
         let (reported, _) = epoll::wait(&self.epoll, &mut buffer, timeout)?;
         events.extend(reported.iter().map(translate));
@@ -169,7 +159,4 @@ const PRECISE_WAIT: Duration = Duration::from_millis(3);
 /// asyncio's `MAXIMUM_SELECT_TIMEOUT`. `epoll_wait` itself takes 24 days.
 const LONGEST_COARSE_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-const ZERO: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 0,
-};
+const ZERO: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };

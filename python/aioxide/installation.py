@@ -1,0 +1,86 @@
+"""``install()`` and ``uninstall()``: puts native names where asyncio's own modules look them up.
+
+Each row of the table is a place and what stands there while installed. Names that a module imported before,
+as in ``from asyncio import Task``, stay what they were. That is harmless: what our loop makes is native
+whatever the name says, and ``isinstance`` is true both ways round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.events
+import asyncio.futures
+import asyncio.streams
+import asyncio.tasks
+import asyncio.unix_events
+import sys
+from typing import TYPE_CHECKING, Any
+
+from . import namespace
+from ._aioxide import Future, Task, sleep
+from .events import EventLoop, new_event_loop
+from .policy import EventLoopPolicy
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ("install", "uninstall")
+
+
+def install() -> None:
+    """Replace asyncio's names by the native ones and let asyncio make our loops, until ``uninstall()``.
+
+    Call it before the loop is made. Calling it again changes nothing.
+    """
+    if _replaced:
+        return
+    rows = [*_ROWS, (asyncio.events, "_event_loop_policy", EventLoopPolicy())] if _HAS_POLICIES else _ROWS
+    for module, name, value in rows:
+        _replaced.append((module, name, getattr(module, name), value))
+        setattr(module, name, value)
+
+
+def uninstall() -> None:
+    """Undo ``install()``. Does nothing if it was not called.
+
+    A name that somebody has replaced since is theirs, and stays.
+    """
+    while _replaced:
+        module, name, original, ours = _replaced.pop()
+        if getattr(module, name, None) is ours:
+            setattr(module, name, original)
+
+
+#: Where asyncio asks its policy for a loop. Later versions have policies too, but deprecated.
+_HAS_POLICIES = sys.version_info < (3, 14)
+
+#: Place, name, and what stands there while installed.
+_ROWS: list[tuple[ModuleType, str, Any]] = [
+    (asyncio, "Task", Task),
+    (asyncio.tasks, "Task", Task),
+    (asyncio.tasks, "_CTask", Task),
+    (asyncio, "Future", Future),
+    (asyncio.futures, "Future", Future),
+    (asyncio.futures, "_CFuture", Future),
+    (asyncio, "sleep", sleep),
+    (asyncio.tasks, "sleep", sleep),
+    (asyncio.streams, "sleep", sleep),
+]
+if sys.version_info >= (3, 12):
+    _ROWS += [
+        (asyncio, "eager_task_factory", namespace.eager_task_factory),
+        (asyncio.tasks, "eager_task_factory", namespace.eager_task_factory),
+    ]
+if sys.version_info >= (3, 13):
+    _ROWS += [
+        (asyncio, "EventLoop", EventLoop),
+        (asyncio.unix_events, "EventLoop", EventLoop),
+    ]
+if not _HAS_POLICIES:
+    _ROWS += [
+        (asyncio, "new_event_loop", new_event_loop),
+        (asyncio.events, "new_event_loop", new_event_loop),
+    ]
+
+#: What is installed: place, name, what was there, what is there.
+_replaced: list[tuple[ModuleType, str, Any, Any]] = []

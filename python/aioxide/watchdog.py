@@ -1,0 +1,254 @@
+"""``watch()``: tells which task blocks an event loop, while it still does.
+
+A thread looks at every loop's probe a few times per threshold. Two looks that find the same callback running
+are the beginning of an incident; one that is older than the threshold is reported, once, with the stack of the
+loop's thread at that moment.
+
+States of an incident: ``seen → reported → over``, or ``seen → over`` when it was short.
+Invariant: between two looks the thread owns no loop, except one that is in an incident that was reported.
+"""
+
+from __future__ import annotations
+
+import asyncio.base_events
+import asyncio.runners
+import asyncio.tasks
+import dataclasses
+import logging
+import math
+import numbers
+import os
+import sys
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from . import events, loops
+
+if TYPE_CHECKING:
+    import weakref
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
+
+__all__ = ("BlockedReport", "Watch", "watch")
+
+log = logging.getLogger("aioxide.watch")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BlockedReport:
+    """What was found when a loop was blocked for longer than the threshold."""
+
+    #: The task that blocks the loop; None when it is a plain callback.
+    task: asyncio.Task[Any] | None
+    task_name: str | None
+    #: Seconds so far; in the report for ``on_end``, of the whole incident.
+    duration: float
+    #: The stack as text, as in a traceback: the coroutine first, the blocking call last.
+    stack: str
+    frames: traceback.StackSummary
+    loop: asyncio.AbstractEventLoop
+    thread_id: int
+
+    def __str__(self) -> str:
+        culprit = "A callback" if self.task is None else f"Task {self.task_name!r}"
+        return f"{culprit} has blocked the event loop for {self.duration:.3f} seconds:\n{self.stack}"
+
+
+def watch(
+    threshold: float = 0.1,
+    *,
+    callback: Callable[[BlockedReport], object] | None = None,
+    on_end: Callable[[BlockedReport], object] | None = None,
+    logger: logging.Logger | logging.LoggerAdapter[Any] | None = None,
+    interval: float | None = None,
+) -> Watch:
+    """Report every callback or task step that blocks an aioxide loop for ``threshold`` seconds or longer.
+
+    All loops are watched, in all threads, also those made later, until ``stop()`` is called or the ``with``
+    block ends. Each incident is reported once, while it lasts: a warning of the logger ``aioxide.watch`` (or of
+    ``logger``), then a call of ``callback`` with a ``BlockedReport``. ``on_end`` is called with the whole
+    duration when a reported incident is over. Both are called in the watching thread; what they raise is logged.
+
+    ``interval`` is the time between two looks, a quarter of the threshold if not given (1 to 50 ms); a duration
+    is known within one interval. In a child made by ``os.fork()`` nothing is watched until ``watch()`` is called there.
+    """
+    threshold = _seconds("threshold", threshold)
+    interval = min(max(threshold / 4, 0.001), 0.05) if interval is None else _seconds("interval", interval)
+    for name, function in (("callback", callback), ("on_end", on_end)):
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} must be callable or None, not {type(function).__name__}")
+    if logger is None:
+        logger = log
+    elif not isinstance(logger, logging.Logger | logging.LoggerAdapter):
+        raise TypeError(f"logger must be a logging.Logger or None, not {type(logger).__name__}")
+    return Watch(threshold, interval, callback, on_end, logger)
+
+
+def _seconds(name: str, value: Any) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    seconds = float(value)
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise ValueError(f"{name} must be positive and finite, not {value!r}")
+    return seconds
+
+
+class Watch:
+    """A thread that watches the loops. Made and started by ``watch()``."""
+
+    def __init__(
+        self,
+        threshold: float,
+        interval: float,
+        callback: Callable[[BlockedReport], object] | None,
+        on_end: Callable[[BlockedReport], object] | None,
+        logger: logging.Logger | logging.LoggerAdapter[Any],
+    ) -> None:
+        self.threshold = threshold
+        self.interval = interval
+        self._callback = callback
+        self._on_end = on_end
+        self._logger = logger
+        self._incidents: dict[weakref.ref[events.EventLoop], _Incident] = {}
+        self._pid = os.getpid()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="aioxide-watch", daemon=True)
+        self._thread.start()
+
+    def __repr__(self) -> str:
+        state = "watching" if self.watching else "stopped"
+        return f"<{type(self).__name__} {state} threshold={self.threshold}>"
+
+    @property
+    def watching(self) -> bool:
+        """Whether incidents are still reported."""
+        return os.getpid() == self._pid and self._thread.is_alive() and not self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Stop watching. What is running now is not reported any more."""
+        # A fork may have copied the event's lock while it was taken; and there is no thread in a child.
+        if os.getpid() != self._pid:
+            return
+        self._stopping.set()
+        if threading.current_thread() is not self._thread:
+            # Not for ever: a callback may itself be waiting for the thread that stops us.
+            self._thread.join(timeout=1.0)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exception: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self.interval):
+            known = loops.references()
+            for reference in known:
+                self._look(reference)
+            for gone in self._incidents.keys() - known:
+                del self._incidents[gone]
+
+    def _look(self, reference: weakref.ref[events.EventLoop]) -> None:
+        now = time.monotonic()
+        # No name for the loop: this thread should not be the last to own one.
+        step = _running_step(reference())
+        incident = self._incidents.get(reference)
+        if incident is not None and incident.step != step:
+            del self._incidents[reference]
+            if incident.report is not None:
+                self._finish(dataclasses.replace(incident.report, duration=now - incident.since))
+            incident = None
+        if step is None:
+            return
+        if incident is None:
+            self._incidents[reference] = _Incident(step, since=now)
+        elif incident.report is None and now - incident.since >= self.threshold:
+            incident.report = _describe(reference(), step, now - incident.since)
+            if incident.report is not None:
+                self._begin(incident.report)
+
+    def _begin(self, report: BlockedReport) -> None:
+        if self._stopping.is_set():
+            return
+        self._logger.warning("%s", report)
+        self._tell(self._callback, report)
+
+    def _finish(self, report: BlockedReport) -> None:
+        if not self._stopping.is_set():
+            self._tell(self._on_end, report)
+
+    def _tell(self, function: Callable[[BlockedReport], object] | None, report: BlockedReport) -> None:
+        if function is None:
+            return
+        try:
+            function(report)
+        except Exception:
+            self._logger.exception("Error in %r, called for a blocked event loop", function)
+
+
+@dataclasses.dataclass(slots=True)
+class _Incident:
+    """One callback that was found running."""
+
+    step: int
+    #: When it was first seen: it began at most one interval earlier.
+    since: float
+    report: BlockedReport | None = None
+
+
+def _running_step(loop: events.EventLoop | None) -> int | None:
+    """Return the number of the callback a loop is running, if it is running one."""
+    if loop is None:
+        return None
+    try:
+        step, in_callbacks, _ = loop._probe()
+    except RuntimeError:  # It is closed.
+        return None
+    return step if in_callbacks else None
+
+
+def _describe(loop: events.EventLoop | None, step: int, duration: float) -> BlockedReport | None:
+    """Make the report; None if the callback has ended meanwhile."""
+    if loop is None:
+        return None
+    try:
+        thread_id = loop._probe()[2]
+    except RuntimeError:
+        return None
+    frame = sys._current_frames().get(thread_id) if thread_id is not None else None
+    if frame is None or thread_id is None:
+        return None
+    task = asyncio.tasks._current_tasks.get(loop)  # type: ignore[attr-defined]
+    # The lines first, the texts later: reading files lets the loop's thread go on.
+    lines = list(traceback.walk_stack(frame))
+    if _running_step(loop) != step:
+        return None
+    lines.reverse()
+    frames = traceback.StackSummary.extract(_of_program(lines))
+    return BlockedReport(
+        task=task,
+        task_name=None if task is None else task.get_name(),
+        duration=duration,
+        stack="".join(frames.format()),
+        frames=frames,
+        loop=loop,
+        thread_id=thread_id,
+    )
+
+
+def _of_program(lines: list[tuple[FrameType, int]]) -> list[tuple[FrameType, int]]:
+    """Return the frames, outermost first, without those that only lead to the loop and its callback."""
+    for index in range(len(lines) - 1, -1, -1):
+        code = lines[index][0].f_code
+        if code.co_filename in _LOOP_FILES and code.co_name in _LOOP_FUNCTIONS:
+            return lines[index + 1 :]
+    return lines
+
+
+_LOOP_FILES = frozenset((asyncio.base_events.__file__, asyncio.runners.__file__, events.__file__))
+
+_LOOP_FUNCTIONS = frozenset(("run_forever", "run_until_complete", "_run_once", "run"))
