@@ -3,7 +3,7 @@
 #   PY=3.13          only this Python version (default: every supported one that is found)
 #   PROFILE=debug    the extension without optimisation (default: release)
 #   ONLY=python,docs only these parts of `make test` (`make test ONLY=help` names them)
-#   ROWS=tcp*        only these rows of `make bench`; BENCH adds its other options
+#   ROWS=tcp_1k_*    only these rows of `make bench`; BENCH adds its other options
 #   PYTHON=...       the interpreter that runs the tools themselves (CPython 3.9 or newer)
 
 PY ?=

@@ -38,9 +38,7 @@ def sleeping(peer: Loaded) -> Measurement:
     return park(peer, wait)
 
 
-def park(
-    peer: Loaded, wait: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]]
-) -> Measurement:
+def park(peer: Loaded, wait: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]]) -> Measurement:
     async def main() -> Measurement:
         loop = asyncio.get_running_loop()
         peer.check(loop)

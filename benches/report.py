@@ -23,9 +23,7 @@ def markdown(results: Results) -> str:
     network = [row for row in results.rows if row.is_tcp]
     if scheduling:
         parts.append("## Scheduling, timers, memory\n")
-        parts.append(
-            table(results, scheduling, [peer for peer in results.peers if peer != "epoll"])
-        )
+        parts.append(table(results, scheduling, [peer for peer in results.peers if peer != "epoll"]))
     if network:
         parts.append("## TCP: CPU time of the server per request\n")
         parts.append(table(results, network, list(results.peers)))
@@ -42,8 +40,9 @@ Every value is a cost: lower is better. A cell is the median of {options["altern
 least {options["seconds"]:g} s in a process of its own, the peers taking turns within a row; behind `±` stands
 half the distance between the quartiles. Rows of 100k tasks and of the ready fd have a fixed size instead.
 "vs" columns say how many times cheaper `{OURS}` is, the median over the alternations and therefore not
-always the ratio of the two cells. Times are {options["clock"]} time. `{OURS}` is `aioxide.install()`; `{OURS}-factory` is `loop_factory=aioxide.new_event_loop`, where asyncio's own
-`sleep`, `gather`, `Queue` and `timeout` stay in use.
+always the ratio of the two cells. Times are {options["clock"]} time. `{OURS}` is `aioxide.install()`;
+`{OURS}-factory` is `loop_factory=aioxide.new_event_loop`, where asyncio's own `sleep`, `gather`, `Queue`
+and `timeout` stay in use.
 
 Machine:
 
@@ -103,9 +102,7 @@ def footnotes(results: Results) -> list[str]:
     network = [row for row in results.rows if row.is_tcp]
     notes = []
     if waited := less_busy(results, loops, BUSY_ENOUGH):
-        notes.append(
-            f"Spent more than {1 - BUSY_ENOUGH:.0%} of their time off the CPU: {waited}.\n"
-        )
+        notes.append(f"Spent more than {1 - BUSY_ENOUGH:.0%} of their time off the CPU: {waited}.\n")
     if idle := less_busy(results, network, SATURATED):
         notes.append(
             f"The server was busy for less than {SATURATED:.0%} of the time, because the load generator "

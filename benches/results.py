@@ -74,9 +74,7 @@ class Results:
         theirs, own = self.cell(row, baseline), self.cell(row, ours)
         if theirs.median is None or own.median is None:
             return None
-        return statistics.median(
-            other / mine for other, mine in zip(theirs.values, own.values, strict=True)
-        )
+        return statistics.median(other / mine for other, mine in zip(theirs.values, own.values, strict=True))
 
     def verdicts(self, row: Row) -> list[Verdict]:
         return [Verdict(target.text, self.met(row, target)) for target in row.targets]
@@ -89,9 +87,7 @@ class Results:
         return None if ratio is None else ratio >= target.ratio
 
     def errors(self) -> list[str]:
-        stopped = [
-            f"{row}, {peer}: {cell.error}" for (row, peer), cell in self.cells.items() if cell.error
-        ]
+        stopped = [f"{row}, {peer}: {cell.error}" for (row, peer), cell in self.cells.items() if cell.error]
         return [f"{peer} does not start: {error}" for peer, error in self.broken.items()] + stopped
 
     def as_json(self) -> dict[str, object]:

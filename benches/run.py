@@ -103,9 +103,7 @@ class Bench:
 
     def sample(self, row: Row, peer: str) -> Sample:
         if row.is_tcp:
-            assert self.programs is not None, (
-                "TCP rows are dropped where the programs cannot be built"
-            )
+            assert self.programs is not None, "TCP rows are dropped where the programs cannot be built"
             server = tcp.Server(peer, self.options.python, self.programs, self.placement)
             return tcp.sample(server, row.workload, self.options.seconds)
         minimum = str(self.options.seconds)
@@ -118,9 +116,7 @@ class Bench:
     def worker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [self.options.python, WORKER, *arguments]
         with children_on(self.placement.measured):
-            return subprocess.run(
-                command, capture_output=True, text=True, timeout=PATIENCE, check=False
-            )
+            return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def main() -> int:

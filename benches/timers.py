@@ -108,9 +108,7 @@ def poll_delay(peer: Loaded, probes: int) -> Measurement:
         return served
 
     measured = run_on(peer, spin_and_probe, probes)
-    return Measurement(
-        measured.operations, measured.seconds, measured.cpu, {"steps": float(longest)}
-    )
+    return Measurement(measured.operations, measured.seconds, measured.cpu, {"steps": float(longest)})
 
 
 TIMERS: dict[str, tuple[Workload, int]] = {

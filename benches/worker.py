@@ -27,9 +27,7 @@ def main() -> int:
     parser.add_argument("action", choices=("describe", "sample"))
     parser.add_argument("peer", choices=tuple(peers.PEERS))
     parser.add_argument("workload", nargs="?")
-    parser.add_argument(
-        "--minimum", type=float, default=0.3, help="seconds of one sample, at least"
-    )
+    parser.add_argument("--minimum", type=float, default=0.3, help="seconds of one sample, at least")
     options = parser.parse_args()
     try:
         peer = peers.load(options.peer)
@@ -55,9 +53,7 @@ def interpreter() -> str:
     arguments = str(sysconfig.get_config_var("CONFIG_ARGS"))
     optimized = "--enable-optimizations" in arguments
     flag = "with" if optimized else "without"
-    return (
-        f"{platform.python_version()}, {platform.python_compiler()}, {flag} --enable-optimizations"
-    )
+    return f"{platform.python_version()}, {platform.python_compiler()}, {flag} --enable-optimizations"
 
 
 def sample(peer: peers.Loaded, workload: str, minimum: float) -> Measurement:

@@ -11,10 +11,10 @@
 
 # asyncio comes first: the extension's classes extend asyncio's, and `_asyncio` must not be imported on its own.
 import asyncio as _asyncio
-import sys as _sys
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import sys
+import typing as _typing
 
-if not _TYPE_CHECKING:  # To a type checker, ours would be redefinitions.
+if not _typing.TYPE_CHECKING:  # To a type checker, ours would be redefinitions.
     from asyncio import *  # noqa: F403
 
 from . import registry as _registry  # noqa: F401 - shows native tasks to all_tasks()
@@ -25,8 +25,9 @@ from .namespace import complete as _complete
 from .namespace import continue_with as _continue_with
 from .policy import EventLoopPolicy
 from .runners import Runner, run
+from .watchdog import BlockedReport, Watch, watch
 
-if _sys.version_info >= (3, 12):
+if sys.version_info >= (3, 12):
     from .namespace import eager_task_factory as eager_task_factory
 
 __all__ = [

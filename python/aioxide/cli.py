@@ -143,10 +143,11 @@ def compile_command(source: str) -> CodeType:
     """Compile the text after ``-c``."""
     source += "\n"
     code = compile(source, "<string>", "exec", dont_inherit=True)
-    # Since 3.13 tracebacks show the lines of a command.
+    # Since 3.13 tracebacks show the lines of a command: 3.13.0 finds them by name, later ones by code.
     register = getattr(linecache, "_register_code", None)
     if register is not None:
-        register(code, source, "<string>")
+        by_code = hasattr(linecache, "_interactive_cache")
+        register(code if by_code else "<string>", source, "<string>")
     return code
 
 
@@ -184,7 +185,7 @@ def absolute(name: str) -> str:
     if os.path.isabs(name):
         return name
     try:
-        return os.path.join(os.getcwd(), name.removeprefix("./"))
+        return os.path.join(os.getcwd(), name)
     except OSError:
         return name
 
@@ -197,10 +198,9 @@ class Report:
 
     @classmethod
     def arrange(cls) -> None:
-        hook = getattr(sys, "excepthook", None)
         # Without a hook the interpreter has its own way to complain.
-        if hook is not None:
-            sys.excepthook = cls(hook)
+        if hasattr(sys, "excepthook"):
+            sys.excepthook = cls(sys.excepthook)
 
     def __call__(
         self, kind: type[BaseException], exception: BaseException, where: TracebackType | None

@@ -52,8 +52,12 @@ class BlockedReport:
     thread_id: int
 
     def __str__(self) -> str:
+        return _MESSAGE % self._words()
+
+    def _words(self) -> tuple[str, float, str]:
         culprit = "A callback" if self.task is None else f"Task {self.task_name!r}"
-        return f"{culprit} has blocked the event loop for {self.duration:.3f} seconds:\n{self.stack}"
+        stack = self.stack or "  (no Python code: a built-in function that the loop has called)\n"
+        return culprit, self.duration, stack
 
 
 def watch(
@@ -87,7 +91,7 @@ def watch(
 
 
 def _seconds(name: str, value: Any) -> float:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
     seconds = float(value)
     if not math.isfinite(seconds) or seconds <= 0:
@@ -174,7 +178,8 @@ class Watch:
     def _begin(self, report: BlockedReport) -> None:
         if self._stopping.is_set():
             return
-        self._logger.warning("%s", report)
+        # Not the report itself: who collects records would keep the loop alive.
+        self._logger.warning(_MESSAGE, *report._words())
         self._tell(self._callback, report)
 
     def _finish(self, report: BlockedReport) -> None:
@@ -248,6 +253,8 @@ def _of_program(lines: list[tuple[FrameType, int]]) -> list[tuple[FrameType, int
             return lines[index + 1 :]
     return lines
 
+
+_MESSAGE = "%s has blocked the event loop for %.3f seconds:\n%s"
 
 _LOOP_FILES = frozenset((asyncio.base_events.__file__, asyncio.runners.__file__, events.__file__))
 

@@ -11,8 +11,10 @@ import faulthandler
 import fnmatch
 import importlib
 import json
+import os
 import re
 import sys
+import threading
 import unittest
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,10 +70,18 @@ def main() -> None:
             test for name, test in tests.items() if _is_wanted(name, orders)
         )
         chosen.run(result)
-        # A loop kept alive by a failed test must not be finalised after its test's clean-up.
-        tests.clear()
-        del chosen
-    sys.exit(0)
+    _end(orders["limit"])
+
+
+def _end(limit: float) -> None:
+    """Let the interpreter shut down, which is a test too, unless a test left a thread behind."""
+    sys.stdout.flush()
+    left = [thread for thread in threading.enumerate() if not thread.daemon]
+    if left != [threading.main_thread()]:
+        # The interpreter would wait for it, perhaps forever; the test that left it has its result.
+        print("threads left behind:", left, file=sys.stderr, flush=True)
+        os._exit(0)
+    faulthandler.dump_traceback_later(limit, exit=True)
 
 
 def _is_wanted(test: str, orders: dict[str, Any]) -> bool:

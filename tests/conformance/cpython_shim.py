@@ -38,6 +38,7 @@ def prepare(loops: Subject, module: str) -> str:
         _redirect_loops(_accepting_selector(loops.loop_class))
         asyncio.tasks._CTask = loops.task_class  # type: ignore[attr-defined]
         asyncio.futures._CFuture = loops.future_class  # type: ignore[attr-defined]
+        _check(loops)
     return f"test.test_asyncio.{module}"
 
 
@@ -60,6 +61,20 @@ def _redirect_loops(loop_class: type[Any]) -> None:
         asyncio.EventLoop = loop_class
         asyncio.unix_events.EventLoop = loop_class  # type: ignore[attr-defined]
     asyncio.DefaultEventLoopPolicy._loop_factory = loop_class  # type: ignore[attr-defined]
+
+
+def _check(loops: Subject) -> None:
+    """Make sure that the tests cannot run on asyncio's own classes without anybody noticing."""
+
+    async def main() -> type[Any]:
+        return type(asyncio.current_task())
+
+    with asyncio.Runner() as runner:
+        made = [type(runner.get_loop()), runner.run(main()), asyncio.Task, asyncio.Future]
+    wanted = [loops.loop_class, loops.task_class, loops.task_class, loops.future_class]
+    for found, expected in zip(made, wanted, strict=True):
+        if not (found is expected or expected in found.__mro__):
+            raise RuntimeError(f"not redirected: {found} where {expected} should be")
 
 
 def _accepting_selector(loop_class: type[Any]) -> type[Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import reporting
 from expectations import Expectations, Surprise
 from records import Outcome
-from supervision import Job, ModuleRun, run_module
+from supervision import Job, ModuleRun, end_with_this_process, run_module
 
 __all__ = ("arguments", "run")
 
@@ -58,6 +58,7 @@ def run(options: argparse.Namespace, job: Job, listing: Path) -> int:
     if options.baseline:
         job = replace(job, subject="asyncio")
         expectations.fails.clear()
+    end_with_this_process()
     print(f"{job.subject} on {platform.python_implementation()} {platform.python_version()}")
 
     runs: list[ModuleRun] = []

@@ -18,16 +18,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 import records
 from records import Outcome, Record
 
-__all__ = ("Job", "ModuleRun", "run_module")
+__all__ = ("Job", "ModuleRun", "end_with_this_process", "run_module")
 
 _HERE = Path(__file__).resolve().parent
 
 #: A child that dies this often has a problem that another start does not solve.
 _STARTS = 12
+
+#: Children that are running now.
+_running: set[subprocess.Popen[bytes]] = set()
 
 #: How much of a dead child's output is worth showing.
 _TAIL = 6000
@@ -76,6 +80,17 @@ def run_module(job: Job, module: str) -> ModuleRun:
     return run
 
 
+def end_with_this_process() -> None:
+    """Make a SIGTERM of this process end the children too: they lead groups of their own."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for process in _running:
+            _end_group(process)
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+
+
 def _start(job: Job, run: ModuleRun, folder: Path, seconds: float) -> bool:
     """Run one child; return whether it came to its end."""
     results, orders, output = folder / "results", folder / "orders", folder / "output"
@@ -104,11 +119,14 @@ def _start(job: Job, run: ModuleRun, folder: Path, seconds: float) -> bool:
             # A group of its own, so that what a killed test has started ends with it.
             start_new_session=True,
         )
+        _running.add(process)
         try:
             status: int | None = process.wait(seconds)
         except subprocess.TimeoutExpired:
             status = None
-        _end_group(process)
+        finally:
+            _end_group(process)
+            _running.discard(process)
 
     log = records.read(results)
     run.found = log.found or run.found

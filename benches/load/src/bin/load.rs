@@ -140,9 +140,7 @@ impl Load {
     fn watch(&mut self, index: usize) -> io::Result<()> {
         let connection = &mut self.connections[index];
         match connection.changed_interest() {
-            Some(interest) => self
-                .poller
-                .modify(&connection.stream, index as u64, interest),
+            Some(interest) => self.poller.modify(&connection.stream, index as u64, interest),
             None => Ok(()),
         }
     }
@@ -155,14 +153,10 @@ fn main() -> io::Result<()> {
         .collect::<Result<_, _>>()
         .map_err(io::Error::other)?;
     let [port, connections, bytes, seconds] = arguments[..] else {
-        return Err(io::Error::other(
-            "usage: load PORT CONNECTIONS BYTES SECONDS",
-        ));
+        return Err(io::Error::other("usage: load PORT CONNECTIONS BYTES SECONDS"));
     };
     if connections < 1.0 || bytes < 1.0 {
-        return Err(io::Error::other(
-            "at least one connection and one byte are needed",
-        ));
+        return Err(io::Error::other("at least one connection and one byte are needed"));
     }
     let mut load = Load::connect(port as u16, connections as usize, bytes as usize)?;
     load.run(WARM_UP)?;
@@ -174,8 +168,7 @@ fn main() -> io::Result<()> {
     let elapsed = start.elapsed().as_secs_f64();
     latencies.sort_unstable();
     let requests = latencies.len();
-    let quantile =
-        |part: f64| latencies[((requests - 1) as f64 * part) as usize].as_secs_f64() * 1e6;
+    let quantile = |part: f64| latencies[((requests - 1) as f64 * part) as usize].as_secs_f64() * 1e6;
     println!(
         "{{\"requests\": {requests}, \"seconds\": {elapsed}, \"p50_us\": {:.1}, \"p99_us\": {:.1}}}",
         quantile(0.5),

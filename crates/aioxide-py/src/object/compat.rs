@@ -46,6 +46,26 @@ pub(super) unsafe fn take_raised() -> *mut ffi::PyObject {
     }
 }
 
+/// Raises an exception instance as it is, taking over the reference.
+///
+/// # Safety
+/// The GIL is held; `exception` is a StopIteration that the caller owns.
+pub(super) unsafe fn set_raised(exception: *mut ffi::PyObject) {
+    #[cfg(Py_3_12)]
+    {
+        // SAFETY: as the caller promises.
+        unsafe { ffi::PyErr_SetRaisedException(exception) };
+    }
+    #[cfg(not(Py_3_12))]
+    {
+        // SAFETY: as the caller promises; PyErr_Restore takes over both references.
+        unsafe {
+            ffi::Py_INCREF(ffi::PyExc_StopIteration);
+            ffi::PyErr_Restore(ffi::PyExc_StopIteration, exception, std::ptr::null_mut());
+        }
+    }
+}
+
 /// Whether `Future.set_exception(StopIteration)` wraps it into a RuntimeError, as of 3.11.8, 3.12.2 and 3.13,
 /// or refuses it with a TypeError.
 pub fn wraps_stop_iteration(py: Python<'_>) -> bool {
