@@ -33,6 +33,17 @@ async def blocking_call(seconds: float = BLOCKING) -> None:
     block(seconds)
 
 
+def keep_gil(seconds: float) -> None:
+    """Spend about so many seconds in one call of C code."""
+    number, took = 100_000, 0.0
+    while took < 0.01:
+        number *= 2
+        start = time.thread_time()
+        sum(range(number))
+        took = time.thread_time() - start
+    sum(range(int(number * seconds / took)))
+
+
 async def wait_until(condition: Callable[[], Any]) -> None:
     deadline = time.monotonic() + 5
     while not condition():
@@ -151,6 +162,36 @@ def test_python_code_that_never_sleeps(loop: EventLoop) -> None:
         loop.run_until_complete(spin())
     [report] = seen
     assert [frame.name for frame in report.frames] == ["spin"]
+
+
+def test_a_call_that_keeps_the_gil(loop: EventLoop) -> None:
+    seen: list[BlockedReport] = []
+
+    async def culprit() -> None:
+        await asyncio.sleep(0.05)
+        keep_gil(0.25)
+        block(0.02)  # On a busy machine the watching thread may be slow to take its chance.
+
+    with watch(0.08, callback=seen.append):
+        loop.run_until_complete(culprit())
+    [report] = seen
+    assert report.duration > 0.08
+    assert report.frames[0].name == "culprit"
+
+
+def test_another_thread_that_keeps_the_gil_is_no_task_of_ours(loop: EventLoop) -> None:
+    seen: list[BlockedReport] = []
+
+    async def main() -> None:
+        thread = threading.Thread(target=keep_gil, args=(0.2,))
+        thread.start()
+        while thread.is_alive():
+            await asyncio.sleep(0.001)
+        thread.join()
+
+    with watch(0.08, callback=seen.append):
+        loop.run_until_complete(main())
+    assert seen == []
 
 
 def test_a_loop_that_waits_or_works_in_small_steps_is_not_reported(loop: EventLoop) -> None:

@@ -4,6 +4,9 @@ A thread looks at every loop's probe a few times per threshold. Two looks that f
 are the beginning of an incident; one that is older than the threshold is reported, once, with the stack of the
 loop's thread at that moment.
 
+A call that keeps the GIL keeps this thread from looking, too. It shows in a look that comes late while the loop's
+thread has used that time; such an incident counts from where the look should have been.
+
 States of an incident: ``seen → reported → over``, or ``seen → over`` when it was short.
 Invariant: between two looks the thread owns no loop, except one that is in an incident that was reported.
 """
@@ -116,6 +119,7 @@ class Watch:
         self._on_end = on_end
         self._logger = logger
         self._incidents: dict[weakref.ref[events.EventLoop], _Incident] = {}
+        self._spent: dict[weakref.ref[events.EventLoop], _Spent] = {}
         self._pid = os.getpid()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="aioxide-watch", daemon=True)
@@ -131,7 +135,7 @@ class Watch:
         return os.getpid() == self._pid and self._thread.is_alive() and not self._stopping.is_set()
 
     def stop(self) -> None:
-        """Stop watching. What is running now is not reported any more."""
+        """Stop watching, after the report that is being made, if one is."""
         # A fork may have copied the event's lock while it was taken; and there is no thread in a child.
         if os.getpid() != self._pid:
             return
@@ -149,42 +153,46 @@ class Watch:
         self.stop()
 
     def _run(self) -> None:
+        asleep_since = time.monotonic()
         while not self._stopping.wait(self.interval):
+            late = time.monotonic() - asleep_since - self.interval
             known = loops.references()
             for reference in known:
-                self._look(reference)
-            for gone in self._incidents.keys() - known:
-                del self._incidents[gone]
+                # A callback may have stopped us. What was found before stop() is still reported.
+                if not self._stopping.is_set():
+                    self._look(reference, late)
+            for gone in self._spent.keys() - known:
+                self._spent.pop(gone)
+                self._incidents.pop(gone, None)
+            asleep_since = time.monotonic()
 
-    def _look(self, reference: weakref.ref[events.EventLoop]) -> None:
+    def _look(self, reference: weakref.ref[events.EventLoop], late: float) -> None:
         now = time.monotonic()
         # No name for the loop: this thread should not be the last to own one.
-        step = _running_step(reference())
+        step, thread_id = _running(reference())
+        spent, before = _Spent.of_thread(thread_id), self._spent.get(reference)
+        self._spent[reference] = spent
         incident = self._incidents.get(reference)
         if incident is not None and incident.step != step:
             del self._incidents[reference]
             if incident.report is not None:
-                self._finish(dataclasses.replace(incident.report, duration=now - incident.since))
+                self._tell(self._on_end, dataclasses.replace(incident.report, duration=now - incident.since))
             incident = None
         if step is None:
             return
         if incident is None:
-            self._incidents[reference] = _Incident(step, since=now)
-        elif incident.report is None and now - incident.since >= self.threshold:
+            # Nobody else ran meanwhile, so it was this callback: it stops for us as soon as it can.
+            kept_gil = before is not None and spent.since(before) > late / 2 > self.interval / 2
+            incident = self._incidents[reference] = _Incident(step, since=now - late if kept_gil else now)
+        if incident.report is None and now - incident.since >= self.threshold:
             incident.report = _describe(reference(), step, now - incident.since)
             if incident.report is not None:
                 self._begin(incident.report)
 
     def _begin(self, report: BlockedReport) -> None:
-        if self._stopping.is_set():
-            return
         # Not the report itself: who collects records would keep the loop alive.
         self._logger.warning(_MESSAGE, *report._words())
         self._tell(self._callback, report)
-
-    def _finish(self, report: BlockedReport) -> None:
-        if not self._stopping.is_set():
-            self._tell(self._on_end, report)
 
     def _tell(self, function: Callable[[BlockedReport], object] | None, report: BlockedReport) -> None:
         if function is None:
@@ -205,32 +213,48 @@ class _Incident:
     report: BlockedReport | None = None
 
 
-def _running_step(loop: events.EventLoop | None) -> int | None:
-    """Return the number of the callback a loop is running, if it is running one."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Spent:
+    """The processor time that a loop's thread has used."""
+
+    thread_id: int | None
+    seconds: float
+
+    @classmethod
+    def of_thread(cls, thread_id: int | None) -> _Spent:
+        # The id is of a thread that runs a loop, and cannot end before it gets the GIL.
+        if thread_id is None or not hasattr(time, "pthread_getcpuclockid"):
+            return cls(None, 0.0)
+        return cls(thread_id, time.clock_gettime(time.pthread_getcpuclockid(thread_id)))
+
+    def since(self, before: _Spent) -> float:
+        same = self.thread_id is not None and self.thread_id == before.thread_id
+        return self.seconds - before.seconds if same else 0.0
+
+
+def _running(loop: events.EventLoop | None) -> tuple[int | None, int | None]:
+    """Return the number of the callback a loop is running, if it is, and the thread it runs in, if it does."""
     if loop is None:
-        return None
+        return None, None
     try:
-        step, in_callbacks, _ = loop._probe()
+        step, in_callbacks, thread_id = loop._probe()
     except RuntimeError:  # It is closed.
-        return None
-    return step if in_callbacks else None
+        return None, None
+    return (step if in_callbacks else None), thread_id
 
 
 def _describe(loop: events.EventLoop | None, step: int, duration: float) -> BlockedReport | None:
     """Make the report; None if the callback has ended meanwhile."""
     if loop is None:
         return None
-    try:
-        thread_id = loop._probe()[2]
-    except RuntimeError:
-        return None
+    thread_id = _running(loop)[1]
     frame = sys._current_frames().get(thread_id) if thread_id is not None else None
     if frame is None or thread_id is None:
         return None
     task = asyncio.tasks._current_tasks.get(loop)  # type: ignore[attr-defined]
     # The lines first, the texts later: reading files lets the loop's thread go on.
     lines = list(traceback.walk_stack(frame))
-    if _running_step(loop) != step:
+    if _running(loop)[0] != step:
         return None
     lines.reverse()
     frames = traceback.StackSummary.extract(_of_program(lines))

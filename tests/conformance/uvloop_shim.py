@@ -22,7 +22,7 @@ def prepare(loops: Subject, module: str) -> str:
     sys.path.insert(0, os.environ[stand_in.SOURCE])
     testbase = importlib.import_module("uvloop._testbase")
     # Where the tests ask, they want asyncio's exact behaviour of everybody but uvloop.
-    testbase.UVTestCase.implementation = "asyncio"
+    testbase.UVTestCase.implementation = loops.name
     testbase.UVTestCase.is_asyncio_loop = lambda test: True
     return f"tests.{module}"
 

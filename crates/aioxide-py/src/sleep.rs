@@ -22,7 +22,8 @@ use crate::futures::{self, FutureBody, FutureLike, State};
 use crate::imports::imports;
 use crate::object::{
     Args, Body, BodyOf, Layout, Native, Owned, Resumed, Returned, Slot, TypeBuilder, Visitor, as_exact, as_native,
-    await_slot, compat, create, finalize_slot, iter_slot, method, method_noargs, method_one, resume_slots,
+    await_slot, compat, create, create_untracked, finalize_slot, iter_slot, method, method_noargs, method_one,
+    resume_slots, track,
 };
 
 /// How far a sleep is.
@@ -133,10 +134,16 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
 /// # Cancellation
 /// The timer is forgotten and CancelledError raised where the sleep is awaited.
 pub fn sleep<'py>(args: Args<'_, 'py>) -> Returned<'py> {
-    let [Some(delay), result] = args.bind("sleep", ["delay", "result"], 2, 1)? else {
-        return Err(PyTypeError::new_err(
-            "sleep() missing required argument 'delay' (pos 1)",
-        ));
+    let (delay, result) = match args.only_positional() {
+        Some([delay]) => (delay, None),
+        _ => match args.bind("sleep", ["delay", "result"], 2, 1)? {
+            [Some(delay), result] => (delay, result),
+            [None, _] => {
+                return Err(PyTypeError::new_err(
+                    "sleep() missing required argument 'delay' (pos 1)",
+                ));
+            }
+        },
     };
     let body = SleepBody::empty();
     body.delay.set(seconds_of(delay).map_err(|_| {
@@ -148,8 +155,10 @@ pub fn sleep<'py>(args: Args<'_, 'py>) -> Returned<'py> {
     })?);
     if let Some(result) = result.filter(|result| !result.is_none()) {
         body.result.set(Owned::new(result));
+        return Ok(create(delay.py(), body)?.into_any());
     }
-    Ok(create(delay.py(), body)?.into_any())
+    // It owns nothing until it is awaited; a sleep(0) never does.
+    Ok(create_untracked(delay.py(), body)?.into_any())
 }
 
 /// A delay as a float; small ints, `sleep(0)` above all, without making one.
@@ -179,6 +188,7 @@ fn resume<'py>(this: &Bound<'py, Sleep>) -> PyResult<Resumed<'py>> {
                 body.progress.set(Progress::Finished);
                 return Err(PyValueError::new_err("Invalid delay: NaN (not a number)"));
             }
+            track(this);
             let future = arrange(this, delay)?;
             body.progress.set(Progress::Waiting);
             Ok(Resumed::Yielded(future))

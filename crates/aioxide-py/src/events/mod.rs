@@ -187,6 +187,14 @@ impl LoopBody {
         Ok(self.io()?.engine.borrow_mut().timers.insert(when, entry))
     }
 
+    /// Whether a timer is still to come.
+    pub fn has_timer(&self, key: TimerKey) -> bool {
+        self.io
+            .borrow()
+            .as_ref()
+            .is_some_and(|io| io.engine.borrow().timers.deadline(key).is_some())
+    }
+
     /// Removes a timer; the caller releases what it held.
     pub fn cancel_timer(&self, key: TimerKey) -> Option<Entry> {
         self.io

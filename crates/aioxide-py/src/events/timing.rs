@@ -5,11 +5,11 @@
 use aioxide::Deadline;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyFloat;
+use pyo3::types::{PyFloat, PyInt};
 
 use super::scheduling::{Thread, callback_of, check};
 use super::{Entry, Loop, LoopBody};
-use crate::handles::{self, Parts};
+use crate::handles::{self, Parts, When};
 use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs};
 
 /// Adds the methods.
@@ -105,11 +105,26 @@ fn call_later<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py
         let positional = pyo3::types::PyTuple::new(py, positional.collect::<Vec<_>>())?;
         return this.call_method(pyo3::intern!(py, "call_at"), positional, Some(&keywords));
     }
-    let when = match delay.cast_exact::<PyFloat>() {
-        Ok(delay) => PyFloat::new(py, seconds(aioxide::now()) + delay.value()).into_any(),
-        Err(_) => time(this)?.add(delay)?,
-    };
-    schedule(this, when, &args, "call_later")
+    // Adding to a float by hand makes no object; what is not a plain number adds itself.
+    if let Some(delay) = plain_number(delay) {
+        return schedule(
+            this,
+            When::Seconds(seconds(aioxide::now()) + delay),
+            &args,
+            "call_later",
+        );
+    }
+    let when = time(this)?.add(delay)?;
+    schedule(this, When::Given(&when), &args, "call_later")
+}
+
+/// The value of a plain float or small int.
+#[inline]
+fn plain_number(number: &Bound<'_, PyAny>) -> Option<f64> {
+    match number.cast_exact::<PyFloat>() {
+        Ok(number) => Some(number.value()),
+        Err(_) => number.cast_exact::<PyInt>().ok()?.extract::<i32>().ok().map(f64::from),
+    }
 }
 
 fn call_at<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
@@ -121,15 +136,10 @@ fn call_at<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
     if when.is_none() {
         return Err(PyTypeError::new_err("when cannot be None"));
     }
-    schedule(this, when.clone(), &args, "call_at")
+    schedule(this, When::Given(when), &args, "call_at")
 }
 
-fn schedule<'py>(
-    this: &Bound<'py, Loop>,
-    when: Bound<'py, PyAny>,
-    args: &Args<'_, 'py>,
-    function: &str,
-) -> Returned<'py> {
+fn schedule<'py>(this: &Bound<'py, Loop>, when: When<'_, 'py>, args: &Args<'_, 'py>, function: &str) -> Returned<'py> {
     let (callback, arguments, context) = callback_of(function, args, 1)?;
     let body = this.body();
     body.require_open()?;
@@ -137,7 +147,11 @@ fn schedule<'py>(
         // asyncio's call_later checks as call_at.
         check(this, callback, "call_at", Thread::MustBeTheLoops)?;
     }
-    let due = deadline(when.extract()?, body.margin())?;
+    let seconds = match when {
+        When::Seconds(seconds) => seconds,
+        When::Given(when) => when.extract()?,
+    };
+    let due = deadline(seconds, body.margin())?;
     let parts = Parts {
         callback,
         arguments: arguments.as_any(),

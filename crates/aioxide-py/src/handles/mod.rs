@@ -23,7 +23,7 @@ use crate::object::{
 };
 
 pub use running::{report, run};
-pub use timer::{TimerHandleBody, build as build_timer, new as new_timer};
+pub use timer::{TimerHandleBody, When, build as build_timer, new as new_timer};
 
 /// The fields of both kinds of handle.
 pub struct HandleState {

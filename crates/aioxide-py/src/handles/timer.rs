@@ -7,7 +7,7 @@ use std::cell::Cell;
 use aioxide::TimerKey;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyTuple, PyType};
 
 use super::{HandleLike, HandleState, Parts, bind_parts, cancel, handle_methods};
 use crate::events::LoopBody;
@@ -19,9 +19,11 @@ use crate::object::{
 /// The body of a `TimerHandle`.
 pub struct TimerHandleBody {
     handle: HandleState,
-    /// The loop's time at which it is due, as it was given.
+    /// The loop's time at which it is due.
+    seconds: Cell<f64>,
+    /// The same as it was given, unless that was a plain float.
     when: Slot,
-    /// Its place among the loop's timers, while it is there.
+    /// Its place among the loop's timers; it may have left it.
     pub key: Cell<Option<TimerKey>>,
     /// `_scheduled`, where there is no key: for handles made by hand.
     scheduled: Cell<bool>,
@@ -40,6 +42,7 @@ impl Body for TimerHandleBody {
     fn empty() -> Self {
         Self {
             handle: HandleState::empty(),
+            seconds: Cell::new(0.0),
             when: Slot::empty(),
             key: Cell::new(None),
             scheduled: Cell::new(false),
@@ -104,7 +107,7 @@ fn init(this: &Bound<'_, TimerHandle>, args: &Bound<'_, PyTuple>, kwargs: Option
             "TimerHandle() missing required arguments: 'when', 'callback', 'args' and 'loop'",
         ));
     };
-    this.body().when.set(when.into());
+    this.body().keep_when(&when);
     let parts = Parts {
         callback: &callback,
         arguments: &arguments,
@@ -114,11 +117,32 @@ fn init(this: &Bound<'_, TimerHandle>, args: &Bound<'_, PyTuple>, kwargs: Option
     this.body().handle.fill(parts)
 }
 
+/// A time of the loop's clock.
+#[derive(Clone, Copy)]
+pub enum When<'a, 'py> {
+    /// In seconds.
+    Seconds(f64),
+    /// As the user gave it: any real number.
+    Given(&'a Bound<'py, PyAny>),
+}
+
+impl TimerHandleBody {
+    fn keep_when(&self, when: &Bound<'_, PyAny>) {
+        match when.cast_exact::<PyFloat>() {
+            Ok(seconds) => self.seconds.set(seconds.value()),
+            Err(_) => self.when.set(Owned::new(when)),
+        }
+    }
+}
+
 /// Makes a timer handle that is in no loop yet.
 #[inline]
-pub fn new<'py>(when: Bound<'py, PyAny>, parts: Parts<'_, 'py>) -> PyResult<Bound<'py, TimerHandle>> {
+pub fn new<'py>(when: When<'_, 'py>, parts: Parts<'_, 'py>) -> PyResult<Bound<'py, TimerHandle>> {
     let body = TimerHandleBody::empty();
-    body.when.set(when.into());
+    match when {
+        When::Seconds(seconds) => body.seconds.set(seconds),
+        When::Given(when) => body.keep_when(when),
+    }
     body.handle.fill(parts)?;
     create(parts.callback.py(), body)
 }
@@ -141,16 +165,24 @@ fn cancel_timer<'py>(this: &Bound<'py, TimerHandle>) -> Returned<'py> {
 }
 
 fn when<'py>(this: &Bound<'py, TimerHandle>) -> Returned<'py> {
-    Ok(this.body().when.get_or_none(this.py()))
+    let given = this.body().when.get(this.py());
+    Ok(given.unwrap_or_else(|| PyFloat::new(this.py(), this.body().seconds.get()).into_any()))
 }
 
 fn set_when(this: &Bound<'_, TimerHandle>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    this.body().when.set(Owned::new(value));
+    this.body().when.clear();
+    this.body().keep_when(value);
     Ok(())
 }
 
 fn scheduled<'py>(this: &Bound<'py, TimerHandle>) -> Returned<'py> {
-    let scheduled = this.body().key.get().is_some() || this.body().scheduled.get();
+    let body = this.body();
+    let event_loop = body.handle.event_loop.get(this.py());
+    let native = event_loop.as_ref().and_then(as_native::<LoopBody>);
+    let waits = native
+        .zip(body.key.get())
+        .is_some_and(|(native, key)| native.body().has_timer(key));
+    let scheduled = waits || body.scheduled.get();
     Ok(PyBool::new(this.py(), scheduled).to_owned().into_any())
 }
 

@@ -64,6 +64,12 @@ impl<'a, 'py> Args<'a, 'py> {
         self.positional
     }
 
+    /// The positional arguments, if there are no others.
+    #[inline]
+    pub fn only_positional(&self) -> Option<&'a [Bound<'py, PyAny>]> {
+        self.names.is_none().then_some(self.positional)
+    }
+
     /// The positional arguments from `start` on, as a tuple.
     #[inline]
     pub fn rest(&self, start: usize) -> PyResult<Bound<'py, PyTuple>> {

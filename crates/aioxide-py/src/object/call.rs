@@ -80,7 +80,11 @@ pub fn raise_stop_iteration(py: Python<'_>, value: &Bound<'_, PyAny>) {
     }
     // SAFETY: the GIL is held.
     unsafe {
-        let exception = if STOP.steps.get() > 0 { STOP.reuse() } else { ptr::null_mut() };
+        let exception = if STOP.steps.get() > 0 {
+            STOP.reuse()
+        } else {
+            ptr::null_mut()
+        };
         if !exception.is_null() {
             let field = &raw mut (*exception.cast::<ffi::PyStopIterationObject>()).value;
             let before = field.replace(value.clone().into_ptr());
@@ -116,8 +120,11 @@ struct SharedStop {
 // SAFETY: invariant 1: only touched with the GIL held.
 unsafe impl Sync for SharedStop {}
 
-static STOP: SharedStop =
-    SharedStop { exception: Cell::new(ptr::null_mut()), steps: Cell::new(0), filled: Cell::new(false) };
+static STOP: SharedStop = SharedStop {
+    exception: Cell::new(ptr::null_mut()),
+    steps: Cell::new(0),
+    filled: Cell::new(false),
+};
 
 impl SharedStop {
     /// The exception, if nobody else has it and nothing was left on it; else null.
@@ -176,8 +183,16 @@ impl SharedStop {
             let before = field.replace(ffi::Py_None());
             // The instance that `keep` kept has the first value in its args, too.
             let arguments = &raw mut (*exception.cast::<ffi::PyBaseExceptionObject>()).args;
-            let tuple = if ffi::PyTuple_GET_SIZE(*arguments) > 0 { ffi::PyTuple_New(0) } else { ptr::null_mut() };
-            let released = if tuple.is_null() { ptr::null_mut() } else { arguments.replace(tuple) };
+            let tuple = if ffi::PyTuple_GET_SIZE(*arguments) > 0 {
+                ffi::PyTuple_New(0)
+            } else {
+                ptr::null_mut()
+            };
+            let released = if tuple.is_null() {
+                ptr::null_mut()
+            } else {
+                arguments.replace(tuple)
+            };
             ffi::Py_XDECREF(before);
             ffi::Py_XDECREF(released);
         }

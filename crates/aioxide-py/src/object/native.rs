@@ -196,6 +196,36 @@ pub fn create<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<'_, Native<B>>
     }
 }
 
+/// Makes an object that the garbage collector does not look at until [`track`] is called: one that owns
+/// nothing yet that could lead back to it.
+#[inline]
+pub fn create_untracked<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<'_, Native<B>>> {
+    let class = B::layout().class();
+    if let Some(object) = B::layout().free.take() {
+        // SAFETY: as in `create`.
+        unsafe {
+            ffi::PyObject_Init(object, class);
+            body_pointer::<B>(object).write(body);
+            return Ok(Bound::from_owned_ptr(py, object).cast_into_unchecked());
+        }
+    }
+    let object = create(py, body)?;
+    // SAFETY: `create` made a tracked object.
+    unsafe { ffi::PyObject_GC_UnTrack(object.as_ptr().cast()) };
+    Ok(object)
+}
+
+/// Shows an object to the garbage collector, if it is not yet.
+#[inline]
+pub fn track<B: Body>(object: &Bound<'_, Native<B>>) {
+    // SAFETY: native types have GC heads, and a body that may be traversed at any time.
+    unsafe {
+        if ffi::PyObject_GC_IsTracked(object.as_ptr()) == 0 {
+            ffi::PyObject_GC_Track(object.as_ptr().cast());
+        }
+    }
+}
+
 /// `tp_new`: the body exists before `__init__` runs.
 pub(super) unsafe extern "C" fn new<B: Body>(
     class: *mut ffi::PyTypeObject,
