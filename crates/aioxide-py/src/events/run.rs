@@ -7,8 +7,10 @@
 //!     -> yes: poll again
 //! ```
 //! asyncio polls after every batch. A batch of one is common (two tasks that wake each other), and a poll
-//! costs more than a step, so here several batches share a poll, within the bound of `PollBudget`: 64
-//! callbacks or 26 us. `strict_polling` restores asyncio's way.
+//! costs more than a step, so here several small batches share a poll, within the bound of `PollBudget`: after
+//! the batch in which the 64th callback ran, or 26 us passed, the loop polls. `strict_polling` restores
+//! asyncio's way. Polling in the middle of a batch was tried and is worse: with callbacks of 50 us each
+//! event would have a poll of its own (measured with aiohttp: six times the polls, 20 % fewer requests).
 
 #![forbid(unsafe_code)]
 
@@ -84,19 +86,18 @@ fn tick(this: &Bound<'_, Loop>, io: &Io, batches: Batches) -> PyResult<()> {
     polling::poll(this, io, wait)?;
     io.engine.borrow_mut().begin_run();
     loop {
+        // What these callbacks add runs in the next batch: a callback that reschedules itself must not keep
+        // the others, or the poller, waiting.
         let count = io.engine.borrow().ready_len();
+        let mut spent = batches == Batches::One;
         for _ in 0..count {
             // Somebody may have emptied the queue meanwhile.
             let Some(entry) = take_entry(io) else { break };
             run_entry(this, body, entry)?;
-            // The batch may be long and each callback slow: polling does not wait for its end.
-            if batches == Batches::WithinBudget && io.engine.borrow_mut().budget.should_poll() {
-                polling::poll(this, io, Wait::No)?;
-                io.engine.borrow_mut().begin_run();
-            }
+            spent |= io.engine.borrow_mut().budget.should_poll();
         }
         polling::receive(io);
-        if batches == Batches::One || body.stopping.get() || io.engine.borrow().ready_len() == 0 {
+        if spent || body.stopping.get() || io.engine.borrow().ready_len() == 0 {
             return Ok(());
         }
     }
