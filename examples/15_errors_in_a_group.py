@@ -42,8 +42,8 @@ async def main() -> None:
         missing = [error.args[0] for error in errors.exceptions]
         print("except* KeyError:", missing)
 
-    for name, end in ends.items():
-        print(f"  {name}: {end}")
+    for name in sorted(ends):
+        print(f"  {name}: {ends[name]}")
     assert broken == ["not a number"]
     assert missing == ["the file is gone"]
     assert ends == {

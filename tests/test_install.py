@@ -22,6 +22,8 @@ PLACES = [
     (asyncio, "Future", aioxide.Future),
     (asyncio.futures, "Future", aioxide.Future),
     (asyncio.futures, "_CFuture", aioxide.Future),
+    (asyncio, "create_task", aioxide.create_task),
+    (asyncio.tasks, "create_task", aioxide.create_task),
     (asyncio, "sleep", aioxide.sleep),
     (asyncio.tasks, "sleep", aioxide.sleep),
     (asyncio.streams, "sleep", aioxide.sleep),

@@ -14,7 +14,18 @@ import pytest
 import aioxide
 
 #: The names of asyncio for which aioxide has something of its own.
-NATIVE = {"EventLoop", "Future", "Handle", "Runner", "Task", "TimerHandle", "new_event_loop", "run", "sleep"}
+NATIVE = {
+    "EventLoop",
+    "Future",
+    "Handle",
+    "Runner",
+    "Task",
+    "TimerHandle",
+    "create_task",
+    "new_event_loop",
+    "run",
+    "sleep",
+}
 if sys.version_info >= (3, 12):
     NATIVE.add("eager_task_factory")
 #: The names that asyncio does not have.

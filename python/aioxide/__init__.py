@@ -18,7 +18,7 @@ if not _typing.TYPE_CHECKING:  # To a type checker, ours would be redefinitions.
     from asyncio import *  # noqa: F403
 
 from . import registry as _registry  # noqa: F401 - shows native tasks to all_tasks()
-from ._aioxide import Future, Handle, Task, TimerHandle, __version__, sleep
+from ._aioxide import Future, Handle, Task, TimerHandle, __version__, create_task, sleep
 from .events import EventLoop, new_event_loop
 from .installation import install, uninstall
 from .namespace import complete as _complete
@@ -44,6 +44,7 @@ __all__ = [
     "install",
     "new_event_loop",
     "run",
+    "create_task",
     "sleep",
     "uninstall",
     "watch",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ("EventLoop", "new_event_loop")
 
-_StdlibLoop: Any = asyncio.unix_events._UnixSelectorEventLoop  # type: ignore[attr-defined]
+_StdlibLoop: Any = asyncio.unix_events._UnixSelectorEventLoop
 
 
 class EventLoop(LoopCore, _StdlibLoop):  # type: ignore[misc]

@@ -15,7 +15,7 @@ def report_exception(handle: Any, exception: BaseException) -> None:
     """Tell the loop's exception handler what a callback raised."""
     loop = handle._loop
     # A callback that cancelled its own handle is no longer known.
-    where = format_helpers._format_callback_source(handle._callback, handle._args or ())  # type: ignore[attr-defined]
+    where = format_helpers._format_callback_source(handle._callback, handle._args or ())
     context = {"message": f"Exception in callback {where}", "exception": exception, "handle": handle}
     if handle._source_traceback:
         context["source_traceback"] = handle._source_traceback
@@ -35,4 +35,4 @@ def report_slow(handle: Any, seconds: float) -> None:
         name = repr(handle)
     else:
         name = asyncio.base_events._format_handle(handle)  # type: ignore[attr-defined]
-    asyncio.base_events.logger.warning("Executing %s took %.3f seconds", name, seconds)
+    asyncio.base_events.logger.warning("Executing %s took %.3f seconds", name, seconds)  # type: ignore[attr-defined]

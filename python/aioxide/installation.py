@@ -17,7 +17,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from . import namespace
-from ._aioxide import Future, Task, sleep
+from ._aioxide import Future, Task, create_task, sleep
 from .events import EventLoop, new_event_loop
 from .policy import EventLoopPolicy
 
@@ -62,6 +62,8 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
     (asyncio, "Future", Future),
     (asyncio.futures, "Future", Future),
     (asyncio.futures, "_CFuture", Future),
+    (asyncio, "create_task", create_task),
+    (asyncio.tasks, "create_task", create_task),
     (asyncio, "sleep", sleep),
     (asyncio.tasks, "sleep", sleep),
     (asyncio.streams, "sleep", sleep),

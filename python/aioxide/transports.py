@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ("make_socket_transport",)
 
-SENDFILE_MODE = asyncio.constants._SendfileMode.TRY_NATIVE  # type: ignore[attr-defined]
+SENDFILE_MODE = asyncio.constants._SendfileMode.TRY_NATIVE
 # 3.13's servers know their transports.
 _ATTACHES_TRANSPORT = sys.version_info >= (3, 13)
 

@@ -32,6 +32,8 @@ pub struct Imports {
     pub running_loop: Py<PyAny>,
     /// `asyncio.tasks._current_tasks`: loop → task, shared with the C tasks.
     pub current_tasks: Py<PyDict>,
+    /// `asyncio.tasks.create_task`, Python.
+    pub create_task: Py<PyAny>,
     /// `asyncio.base_events.BaseEventLoop`.
     pub base_event_loop: Py<PyType>,
     /// `types.GenericAlias`.
@@ -79,6 +81,7 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         event_loop: events.getattr(event_loop)?.unbind(),
         running_loop: events.getattr("_get_running_loop")?.unbind(),
         current_tasks: tasks.getattr("_current_tasks")?.cast_into()?.unbind(),
+        create_task: tasks.getattr("create_task")?.unbind(),
         base_event_loop: py
             .import("asyncio.base_events")?
             .getattr("BaseEventLoop")?

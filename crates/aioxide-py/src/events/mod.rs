@@ -58,6 +58,8 @@ pub struct LoopBody {
     hooked: Cell<bool>,
     /// Somebody replaced `time()`: a virtual clock.
     time_hooked: Cell<bool>,
+    /// Somebody replaced `create_task()`.
+    tasks_hooked: Cell<bool>,
     /// `run_forever()` is on the stack: `_run_once` runs all of it.
     whole_run: Cell<bool>,
     /// A task of this loop is being stepped.
@@ -101,6 +103,7 @@ impl Body for LoopBody {
             task_factory: Slot::empty(),
             hooked: Cell::new(false),
             time_hooked: Cell::new(false),
+            tasks_hooked: Cell::new(false),
             whole_run: Cell::new(false),
             stepping: Cell::new(false),
             current_written: Cell::new(false),
@@ -160,6 +163,12 @@ impl LoopBody {
     #[inline]
     pub fn is_direct(&self) -> bool {
         !self.hooked.get() && !self.debug.get()
+    }
+
+    /// Whether `create_task` would make a plain native task: no factory, nothing replaced.
+    #[inline]
+    pub fn makes_plain_tasks(&self) -> bool {
+        !self.tasks_hooked.get() && self.task_factory.is_empty()
     }
 
     /// Whether somebody replaced one of the loop's methods.
@@ -272,7 +281,7 @@ fn open<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
     body.io.replace(Some(Rc::new(io)));
     let class = this.get_type();
     let core = py.get_type_of::<LoopBody>();
-    for name in HOOKS.iter().chain(TIME_HOOKS) {
+    for name in HOOKS.iter().chain(TIME_HOOKS).chain(TASK_HOOKS) {
         if !class.getattr(*name)?.is(core.getattr(*name)?) {
             note_name(body, name);
         }
@@ -305,6 +314,9 @@ fn note_name(body: &LoopBody, name: &str) {
     if HOOKS.contains(&name) {
         body.hooked.set(true);
     }
+    if TASK_HOOKS.contains(&name) {
+        body.tasks_hooked.set(true);
+    }
     if TIME_HOOKS.contains(&name) {
         body.time_hooked.set(true);
     }
@@ -312,5 +324,7 @@ fn note_name(body: &LoopBody, name: &str) {
 
 /// Methods that natives bypass. Once one was replaced, they are called.
 const HOOKS: &[&str] = &["call_soon", "get_debug"];
+/// The method whose replacement means that tasks are made elsewhere.
+const TASK_HOOKS: &[&str] = &["create_task"];
 /// Methods whose replacement means a clock that is not ours.
 const TIME_HOOKS: &[&str] = &["time", "call_at", "call_later"];

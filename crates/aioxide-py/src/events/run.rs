@@ -94,7 +94,11 @@ fn tick(this: &Bound<'_, Loop>, io: &Io, batches: Batches) -> PyResult<()> {
             // Somebody may have emptied the queue meanwhile.
             let Some(entry) = take_entry(io) else { break };
             run_entry(this, body, entry)?;
-            spent |= io.engine.borrow_mut().budget.should_poll();
+            if io.engine.borrow_mut().budget.should_poll() {
+                spent = true;
+                // A long batch of callbacks written in C would not notice signals otherwise.
+                this.py().check_signals()?;
+            }
         }
         polling::receive(io);
         if spent || body.stopping.get() || io.engine.borrow().ready_len() == 0 {

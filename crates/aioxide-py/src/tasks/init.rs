@@ -9,9 +9,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::{Task, TaskBody, current, make_ready, step};
+use crate::events::LoopBody;
 use crate::futures::{FutureLike, FutureState, is_debug};
 use crate::imports::imports;
-use crate::object::{BodyOf, Owned, compat, copy_context, create};
+use crate::object::{Args, BodyOf, Owned, Returned, as_native, compat, copy_context, create};
 
 /// Numbers the tasks that get no name. asyncio counts in the same order, but from a counter of its own.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -38,6 +39,36 @@ pub fn create_task<'py>(
     }
     start(&this, event_loop, coroutine, parts)?;
     Ok(this)
+}
+
+/// Schedules a coroutine in the running loop; returns its Task.
+///
+/// Counterpart: `asyncio.create_task`, which is asked where the running loop is not ours.
+///
+/// # Errors
+/// RuntimeError without a running loop, TypeError if it is no coroutine.
+pub fn create_in_running_loop<'py>(args: Args<'_, 'py>) -> Returned<'py> {
+    let py = args.py();
+    let imports = imports(py)?;
+    let event_loop = imports.running_loop.bind(py).call0()?;
+    if let Some(native) = as_native::<LoopBody>(&event_loop)
+        && native.body().makes_plain_tasks()
+    {
+        let [coroutine, name, context] = args.bind("create_task", ["coro", "name", "context"], 1, 1)?;
+        if let Some(coroutine) = coroutine {
+            native.body().require_open()?;
+            let parts = Parts {
+                name,
+                context,
+                eager: false,
+            };
+            return Ok(create_task(&event_loop, coroutine, &parts)?.into_any());
+        }
+    }
+    let keywords = PyDict::new(py);
+    args.keywords_into(&keywords)?;
+    let positional = PyTuple::new(py, args.positional())?;
+    imports.create_task.bind(py).call(positional, Some(&keywords))
 }
 
 /// `__init__`.

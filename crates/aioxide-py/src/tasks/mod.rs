@@ -33,7 +33,7 @@ use crate::futures::{FutureLike, FutureState};
 use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visitor, as_native};
 
 pub use current::leave as leave_current;
-pub use init::{Parts, create_task};
+pub use init::{Parts, create_in_running_loop, create_task};
 pub use methods::build;
 pub use step::{ContextIs, run};
 pub use waiting::{context_of, wakeup_of};

@@ -1,0 +1,542 @@
+"""The native module: the event loop's core, futures, tasks, handles, timers and TCP transports.
+
+Each class does what CPython's class of the same name does, and extends it where it can; ``Source`` names the
+module to compare with. Times are seconds, sizes are bytes. Names with an underscore are shared with asyncio's own
+Python code, or with this package's, and are no promise to anybody else.
+"""
+
+import asyncio
+import sys
+from _asyncio import Future as _AsyncioFuture
+from _asyncio import Task as _AsyncioTask
+from asyncio.transports import _FlowControlMixin
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from contextvars import Context
+from socket import socket
+from traceback import StackSummary
+from types import GenericAlias, TracebackType
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, final, overload
+from typing_extensions import Self, TypeVarTuple, Unpack, disjoint_base
+
+__all__ = [
+    "__version__",
+    "Future",
+    "Task",
+    "Handle",
+    "TimerHandle",
+    "Sleep",
+    "SocketTransport",
+    "LoopCore",
+    "sleep",
+    "create_task",
+    "live_tasks",
+]
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_Ts = TypeVarTuple("_Ts")
+
+_Loop: TypeAlias = asyncio.AbstractEventLoop
+_Coroutine: TypeAlias = Generator[Any, None, _T] | Coroutine[Any, Any, _T]
+#: What ``write()`` takes.
+_Data: TypeAlias = bytes | bytearray | memoryview[Any]
+
+#: The version of this package, as in its metadata.
+__version__: str
+
+@disjoint_base
+class Future(_AsyncioFuture[_T]):
+    """A result that does not exist yet.
+
+    Its callbacks are run by its loop, in the order in which they were added. Not thread-safe. An exception that
+    nobody has asked for is reported to the loop's exception handler when the future dies.
+
+    ``isinstance(x, Future)`` is true for every future and task of asyncio as well, and the other way round.
+    Awaiting one that is done makes no generator. Source: ``asyncio.futures``.
+    """
+
+    @property
+    def _state(self) -> Literal["PENDING", "CANCELLED", "FINISHED"]: ...  # type: ignore[override]
+    @property
+    def _result(self) -> _T | None: ...
+    @property
+    def _source_traceback(self) -> StackSummary | None: ...
+    @property
+    def _cancelled_exc(self) -> asyncio.CancelledError | None: ...
+    _cancel_message: Any
+    def __init__(self, *, loop: _Loop | None = None) -> None:
+        """A pending future of ``loop``, or of the current loop: RuntimeError if there is none."""
+
+    def __del__(self) -> None: ...
+    def __await__(self) -> Generator[Any, None, _T]: ...
+    def __iter__(self) -> Generator[Any, None, _T]: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def done(self) -> bool:
+        """Whether it has a result or an exception, or was cancelled."""
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+
+    def result(self) -> _T:
+        """The result; raises the exception it ended with, CancelledError, or InvalidStateError while pending."""
+
+    def exception(self) -> BaseException | None:
+        """The exception it ended with, or None. CancelledError if cancelled, InvalidStateError while pending."""
+
+    def set_result(self, result: _T, /) -> None:
+        """End it with a result. InvalidStateError if it is done."""
+
+    def set_exception(self, exception: type | BaseException, /) -> None:
+        """End it with an exception, or an instance of a class of exceptions.
+
+        InvalidStateError if it is done; TypeError for StopIteration, which cannot be raised into a coroutine.
+        """
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel it and schedule its callbacks. False, and nothing happens, if it is done."""
+
+    def add_done_callback(self, fn: Callable[[Self], object], /, *, context: Context | None = None) -> None:
+        """Let the loop call ``fn(future)`` when it is done; soon, if it is already.
+
+        The call happens in ``context``, or in a copy made here: of the current one, as asyncio takes it.
+        """
+
+    def remove_done_callback(self, fn: Callable[[Self], object], /) -> int:
+        """Remove every callback that equals ``fn``; return how many there were."""
+
+    def get_loop(self) -> _Loop:
+        """The loop it belongs to. RuntimeError if ``__init__`` was never called."""
+
+    def _make_cancelled_error(self) -> asyncio.CancelledError: ...
+
+@disjoint_base
+class Task(_AsyncioTask[_T_co]):
+    """A coroutine that the loop runs, and the future of what it returns.
+
+    It is suspended where it awaits a future and continues in a later step. The loop's queue holds the task itself,
+    not a handle. A task that dies pending is reported to the loop's exception handler. The loop keeps no strong
+    reference to a task that waits: keep one.
+
+    ``isinstance(x, Task)`` is true for every task of asyncio as well. Unnamed tasks are numbered by a counter of
+    their own. Source: ``asyncio.tasks``.
+    """
+
+    _log_destroy_pending: bool
+    _cancel_message: Any
+    @property
+    def _state(self) -> Literal["PENDING", "CANCELLED", "FINISHED"]: ...  # type: ignore[override]
+    @property
+    def _result(self) -> _T_co | None: ...
+    @property
+    def _source_traceback(self) -> StackSummary | None: ...
+    @property
+    def _cancelled_exc(self) -> asyncio.CancelledError | None: ...
+    @property
+    def _coro(self) -> _Coroutine[_T_co] | None: ...
+    @property
+    def _fut_waiter(self) -> Any: ...
+    @property
+    def _must_cancel(self) -> bool: ...
+    @property
+    def _steps(self) -> int:
+        """How often it was stepped. Not in asyncio."""
+
+    if sys.version_info >= (3, 12):
+        def __init__(
+            self,
+            coro: Coroutine[Any, Any, _T_co],
+            *,
+            loop: _Loop | None = None,
+            name: str | None = None,
+            context: Context | None = None,
+            eager_start: bool = False,
+        ) -> None:
+            """Schedule ``coro``; with ``eager_start``, run its first step now if the loop is running.
+
+            TypeError if it is no coroutine; RuntimeError without a loop or on a closed one.
+            """
+
+        def get_context(self) -> Context:
+            """The context it runs in."""
+
+    else:
+        def __init__(
+            self,
+            coro: _Coroutine[_T_co],
+            *,
+            loop: _Loop | None = None,
+            name: str | None = None,
+            context: Context | None = None,
+        ) -> None:
+            """Schedule ``coro``. TypeError if it is no coroutine; RuntimeError without a loop or on a closed one."""
+
+    def __del__(self) -> None: ...
+    def __await__(self) -> Generator[Any, None, _T_co]: ...
+    def __iter__(self) -> Generator[Any, None, _T_co]: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Ask it to stop: CancelledError is raised where it waits, at its next step. False if it is done.
+
+        The coroutine may catch that and go on; ``cancelled()`` tells how it ended.
+        """
+
+    def cancelling(self) -> int:
+        """How many calls of ``cancel()`` were not taken back by ``uncancel()``."""
+
+    def uncancel(self) -> int:
+        """Take one cancellation back; return how many remain.
+
+        From 3.13 on, the last one also takes back a CancelledError that was not raised yet, as in asyncio.
+        """
+
+    def set_result(self, result: object, /) -> None:
+        """Not for tasks: raises RuntimeError."""
+
+    def set_exception(self, exception: object, /) -> None:
+        """Not for tasks: raises RuntimeError."""
+
+    def get_name(self) -> str:
+        """Its name, ``Task-<number>`` if it was given none."""
+
+    def set_name(self, value: object, /) -> None:
+        """Set its name to ``str(value)``."""
+
+    def _make_cancelled_error(self) -> asyncio.CancelledError: ...
+
+class Handle(asyncio.Handle):
+    """A callback that the loop was asked to run. Made by ``call_soon()`` and its like.
+
+    ``get_context()`` exists on 3.11 too. Source: ``asyncio.events``.
+    """
+
+    _callback: Callable[..., object] | None
+    _args: Any
+    _context: Context | None
+    _loop: Any
+    _source_traceback: StackSummary | None
+    _repr: str | None
+    def __init__(
+        self, callback: Callable[..., object], args: Sequence[Any], loop: _Loop, context: Context | None = None
+    ) -> None: ...
+    def cancel(self) -> None:
+        """Do not run it, and release what it holds. No effect if it ran already."""
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+
+    def get_context(self) -> Context:
+        """The context it runs in."""
+
+    def _run(self) -> None: ...
+
+class TimerHandle(asyncio.TimerHandle):
+    """A callback that the loop was asked to run at a time. Made by ``call_later()`` and ``call_at()``.
+
+    Cancelling takes it out of the timers at once; asyncio leaves it there until it is due, or until half of the
+    timers are cancelled ones. Source: ``asyncio.events``.
+    """
+
+    _callback: Callable[..., object] | None
+    _args: Any
+    _context: Context | None
+    _loop: Any
+    _source_traceback: StackSummary | None
+    _repr: str | None
+    _when: float
+    _scheduled: bool
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: Sequence[Any],
+        loop: _Loop,
+        context: Context | None = None,
+    ) -> None: ...
+    def when(self) -> float:
+        """When it is due, in seconds of ``loop.time()``."""
+
+    def cancel(self) -> None:
+        """Do not run it, forget the timer, and release what it holds."""
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+
+    def get_context(self) -> Context:
+        """The context it runs in."""
+
+    def _run(self) -> None: ...
+
+@final
+class Sleep(Coroutine[Any, Any, _T_co], Generic[_T_co]):
+    """What ``sleep()`` returns. Awaitable once; ``asyncio.iscoroutine()`` is true, so it can be made a task.
+
+    One that is never awaited is a RuntimeWarning, as with a coroutine.
+    """
+
+    def __await__(self) -> Generator[Any, Any, _T_co]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def __del__(self) -> None: ...
+    def send(self, value: Any, /) -> Any:
+        """Resume it: returns what it waits for, or raises StopIteration with the result."""
+
+    @overload
+    def throw(
+        self,
+        typ: type[BaseException],
+        val: BaseException | object = None,
+        tb: TracebackType | None = None,
+        /,
+    ) -> Any:
+        """End it with an exception, which is raised here."""
+
+    @overload
+    def throw(self, typ: BaseException, val: None = None, tb: TracebackType | None = None, /) -> Any: ...
+    def close(self) -> None:
+        """Give it up: the timer is forgotten."""
+
+@overload
+def sleep(delay: float) -> Sleep[None]:
+    """Suspend the task for ``delay`` seconds; awaiting it gives ``result``.
+
+    A delay of 0 or less lets the other tasks run once. Cancelling the task forgets the timer.
+
+    Errors: TypeError if ``delay`` is no number; when awaited, ValueError for NaN (from 3.13 on, as in asyncio)
+    and RuntimeError without a running loop.
+
+    Differs from asyncio: the argument is checked at the call, not when it is awaited, and what is returned is no
+    coroutine made by ``async def``, though it has its methods. Source: ``asyncio.tasks``.
+    """
+
+@overload
+def sleep(delay: float, result: _T) -> Sleep[_T]: ...
+
+def create_task(coro: _Coroutine[_T], *, name: object = None, context: Context | None = None) -> asyncio.Task[_T]:
+    """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
+
+    RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
+    """
+
+def live_tasks() -> list[Task[Any]]:
+    """Every native task that was started and has not finished, of all loops and threads. Not in asyncio."""
+
+class SocketTransport(_FlowControlMixin):
+    """A connected stream socket and its protocol. Made by the loop.
+
+    Writes try the socket at once; what it does not take is copied and sent when it does. The protocol is called in
+    the context in which the transport was made. One that was not closed is a ResourceWarning when it dies.
+
+    ``get_extra_info()`` knows ``socket``, ``sockname`` and ``peername``. Source: ``asyncio.selector_events``.
+    """
+
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _protocol(self) -> Any: ...
+    @property
+    def _sock(self) -> socket | None: ...
+    @property
+    def _sock_fd(self) -> int: ...
+    @property
+    def _server(self) -> Any: ...
+    @property
+    def _extra(self) -> Any: ...
+    @property
+    def _closing(self) -> bool: ...
+    @property
+    def _paused(self) -> bool: ...
+    @property
+    def _eof(self) -> bool: ...
+    @property
+    def _conn_lost(self) -> int: ...
+    @property
+    def _protocol_paused(self) -> bool: ...
+    @property
+    def _high_water(self) -> int: ...
+    @property
+    def _low_water(self) -> int: ...
+    @property
+    def _empty_waiter(self) -> Any: ...
+    @property
+    def _start_tls_compatible(self) -> bool: ...
+    @property
+    def _sendfile_compatible(self) -> Any: ...
+    def __init__(
+        self, loop: LoopCore, sock: socket, protocol: asyncio.BaseProtocol, extra: dict[str, Any], server: Any, /
+    ) -> None: ...
+    def __del__(self) -> None: ...
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What is known of the connection, by name; ``default`` if nothing is."""
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Let another protocol get what is read. A BufferedProtocol gives the buffer to read into."""
+
+    def is_reading(self) -> bool:
+        """Whether it reads: it is open and not paused."""
+
+    def pause_reading(self) -> None:
+        """Stop reading. No effect if it is paused or closing."""
+
+    def resume_reading(self) -> None:
+        """Read again. No effect if it is not paused, or closing."""
+
+    def write(self, data: _Data, /) -> None:
+        """Write; never blocks.
+
+        TypeError if it is not bytes-like; RuntimeError after ``write_eof()`` and during ``sendfile()``.
+        """
+
+    def writelines(self, list_of_data: Iterable[_Data], /) -> None:
+        """Write several pieces with one system call, as if joined."""
+
+    def write_eof(self) -> None:
+        """Close the writing side after what is buffered was sent."""
+
+    def can_write_eof(self) -> Literal[True]:
+        """True."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the water marks, in bytes: above ``high`` the protocol is paused, at ``low`` it is resumed.
+
+        64 KiB and a quarter of it by default. ValueError unless high >= low >= 0.
+        """
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The water marks (low, high), in bytes."""
+
+    def get_write_buffer_size(self) -> int:
+        """How many bytes wait to be sent."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    def close(self) -> None:
+        """Stop reading, send what is buffered, then call ``connection_lost(None)``."""
+
+    def abort(self) -> None:
+        """Close now: what is buffered is lost, ``connection_lost(None)`` is called soon."""
+
+    def _begin_reading(self) -> None: ...
+    def _force_close(self, exc: BaseException | None, /) -> None: ...
+    def _fatal_error(self, exc: BaseException, message: str = ...) -> None: ...
+    def _call_connection_lost(self, exc: BaseException | None, /) -> None: ...
+    def _make_empty_waiter(self) -> asyncio.Future[None]: ...
+    def _reset_empty_waiter(self) -> None: ...
+
+@disjoint_base
+class LoopCore:
+    """The native base of ``aioxide.EventLoop``: what happens per event.
+
+    Source: ``asyncio.base_events``, ``asyncio.selector_events``.
+    """
+
+    _closed: bool
+    _debug: bool
+    _stopping: bool
+    _task_factory: Callable[..., Any] | None
+    _thread_id: int | None
+    #: ``run_forever()`` is on the stack: ``_run_once()`` runs all of it.
+    _whole_run: bool
+    def __setattr__(self, name: str, value: Any, /) -> None:
+        """A method that is replaced on the loop, or in a subclass, is called by native code, too."""
+
+    def __delattr__(self, name: str, /) -> None: ...
+    def call_soon(
+        self, callback: Callable[[Unpack[_Ts]], object], *args: Unpack[_Ts], context: Context | None = None
+    ) -> Handle:
+        """Call ``callback(*args)`` in the loop's next round, in order. RuntimeError if the loop is closed."""
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[Unpack[_Ts]], object], *args: Unpack[_Ts], context: Context | None = None
+    ) -> Handle:
+        """Like ``call_soon()``, from any thread; wakes the loop up if it sleeps."""
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
+        context: Context | None = None,
+    ) -> TimerHandle:
+        """Call ``callback(*args)`` after ``delay`` seconds; see ``call_at()``."""
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
+        context: Context | None = None,
+    ) -> TimerHandle:
+        """Call ``callback(*args)`` when ``loop.time()`` is ``when``, in seconds; never earlier.
+
+        RuntimeError if the loop is closed, TypeError for None. Differs from asyncio: NaN is a ValueError.
+        """
+
+    def time(self) -> float:
+        """The loop's clock, in seconds: that of ``time.monotonic()``."""
+
+    def create_future(self) -> Future[Any]:
+        """A pending future of this loop."""
+
+    # asyncio's type: a task factory may make any.
+    if sys.version_info >= (3, 13):
+        def create_task(
+            self,
+            coro: _Coroutine[_T],
+            *,
+            name: object = None,
+            context: Context | None = None,
+            eager_start: bool | None = None,
+        ) -> asyncio.Task[_T]:
+            """Schedule a coroutine; return its task: a native one, or what the task factory makes.
+
+            RuntimeError if the loop is closed.
+            """
+
+    else:
+        def create_task(
+            self, coro: _Coroutine[_T], *, name: object = None, context: Context | None = None
+        ) -> asyncio.Task[_T]:
+            """Schedule a coroutine; return its task: a native one, or what the task factory makes.
+
+            RuntimeError if the loop is closed.
+            """
+
+    def stop(self) -> None:
+        """Stop after the callbacks that are ready now."""
+
+    def is_running(self) -> bool:
+        """Whether it is running."""
+
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+
+    def get_debug(self) -> bool:
+        """Whether it is in debug mode."""
+
+    def _open(self, *, strict_polling: bool = False) -> None: ...
+    def _close_engine(self) -> None: ...
+    def _run_once(self) -> None: ...
+    #: (number of the callback, whether callbacks are running, thread id). RuntimeError if closed. From any thread.
+    def _probe(self) -> tuple[int, bool, int | None]: ...
+    def _write_to_self(self) -> None: ...
+    def _add_callback(self, handle: asyncio.Handle, /) -> None: ...
+    def _add_callback_signalsafe(self, handle: asyncio.Handle, /) -> None: ...
+    def _ready_list(self) -> list[Any]: ...
+    def _ready_pop(self) -> Any: ...
+    def _ready_append(self, handle: Any, /) -> None: ...
+    def _ready_clear(self) -> None: ...
+    def _timer_list(self) -> list[Any]: ...
+    def _timer_clear(self) -> None: ...
+    def _add_reader(self, fd: Any, callback: Callable[..., object], /, *args: Any) -> asyncio.Handle: ...
+    def _add_writer(self, fd: Any, callback: Callable[..., object], /, *args: Any) -> asyncio.Handle: ...
+    def _remove_reader(self, fd: Any, /) -> bool: ...
+    def _remove_writer(self, fd: Any, /) -> bool: ...
+    def _has_native_transport(self, fd: Any, /) -> bool: ...
+    #: Who is told, or None: (reader, writer). KeyError if nobody is.
+    def _watched(self, fd: Any, /) -> tuple[Any, Any]: ...
+    def _watched_fds(self) -> dict[int, int]: ...
+    def _epoll_fd(self) -> int: ...
