@@ -14,11 +14,15 @@ import asyncio as _asyncio
 import sys
 import typing as _typing
 
-if not _typing.TYPE_CHECKING:  # To a type checker, ours would be redefinitions.
-    from asyncio import *  # noqa: F403
+if _typing.TYPE_CHECKING:
+    # Of a name that is imported twice, mypy keeps the first; Python and pyright keep the last, as below.
+    from .events import EventLoop, new_event_loop
+    from .runners import Runner, run
+
+from asyncio import *  # type: ignore[assignment] # noqa: F403
 
 from . import registry as _registry  # noqa: F401 - shows native tasks to all_tasks()
-from ._aioxide import Future, Handle, Task, TimerHandle, __version__, create_task, sleep
+from ._aioxide import __version__
 from .events import EventLoop, new_event_loop
 from .installation import install, uninstall
 from .namespace import complete as _complete
@@ -27,8 +31,32 @@ from .policy import EventLoopPolicy
 from .runners import Runner, run
 from .watchdog import BlockedReport, Watch, watch
 
-if sys.version_info >= (3, 12):
-    from .namespace import eager_task_factory as eager_task_factory
+if _typing.TYPE_CHECKING:
+    # 3.11 forgot to export TaskGroup. The others are asyncio's submodules, which `__getattr__` finds.
+    from asyncio import (  # isort: skip
+        TaskGroup as TaskGroup,
+        base_events as base_events,
+        coroutines as coroutines,
+        exceptions as exceptions,
+        futures as futures,
+        locks as locks,
+        log as log,
+        protocols as protocols,
+        queues as queues,
+        sslproto as sslproto,
+        streams as streams,
+        subprocess as subprocess,
+        taskgroups as taskgroups,
+        tasks as tasks,
+        threads as threads,
+        timeouts as timeouts,
+    )
+else:
+    # Every task and future counts as one of ours and as one of asyncio's: to a type checker they are the same.
+    from ._aioxide import Future, Handle, Task, TimerHandle, create_task, sleep
+
+    if sys.version_info >= (3, 12):
+        from .namespace import eager_task_factory as eager_task_factory
 
 __all__ = [
     "BlockedReport",
@@ -51,4 +79,5 @@ __all__ = [
 ]
 __all__ = _complete(__all__)
 
-__getattr__, __dir__ = _continue_with(__name__, _asyncio)
+if not _typing.TYPE_CHECKING:  # A wrong name shall be found.
+    __getattr__, __dir__ = _continue_with(__name__, _asyncio)

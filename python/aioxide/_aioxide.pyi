@@ -15,8 +15,9 @@ from contextvars import Context
 from socket import socket
 from traceback import StackSummary
 from types import GenericAlias, TracebackType
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, final, overload
-from typing_extensions import Self, TypeVarTuple, Unpack, disjoint_base
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, TypeVarTuple, final, overload
+
+from typing_extensions import disjoint_base
 
 __all__ = [
     "__version__",
@@ -203,6 +204,7 @@ class Task(_AsyncioTask[_T_co]):
 
     def _make_cancelled_error(self) -> asyncio.CancelledError: ...
 
+@disjoint_base
 class Handle(asyncio.Handle):
     """A callback that the loop was asked to run. Made by ``call_soon()`` and its like.
 
@@ -216,7 +218,11 @@ class Handle(asyncio.Handle):
     _source_traceback: StackSummary | None
     _repr: str | None
     def __init__(
-        self, callback: Callable[..., object], args: Sequence[Any], loop: _Loop, context: Context | None = None
+        self,
+        callback: Callable[..., object],
+        args: Sequence[Any],
+        loop: _Loop,
+        context: Context | None = None,
     ) -> None: ...
     def cancel(self) -> None:
         """Do not run it, and release what it holds. No effect if it ran already."""
@@ -229,6 +235,7 @@ class Handle(asyncio.Handle):
 
     def _run(self) -> None: ...
 
+@disjoint_base
 class TimerHandle(asyncio.TimerHandle):
     """A callback that the loop was asked to run at a time. Made by ``call_later()`` and ``call_at()``.
 
@@ -296,8 +303,8 @@ class Sleep(Coroutine[Any, Any, _T_co], Generic[_T_co]):
         """Give it up: the timer is forgotten."""
 
 @overload
-def sleep(delay: float) -> Sleep[None]:
-    """Suspend the task for ``delay`` seconds; awaiting it gives ``result``.
+def sleep(delay: float) -> Coroutine[Any, Any, None]:
+    """Suspend the task for ``delay`` seconds; awaiting it gives ``result``. What it returns is a ``Sleep``.
 
     A delay of 0 or less lets the other tasks run once. Cancelling the task forgets the timer.
 
@@ -309,9 +316,10 @@ def sleep(delay: float) -> Sleep[None]:
     """
 
 @overload
-def sleep(delay: float, result: _T) -> Sleep[_T]: ...
-
-def create_task(coro: _Coroutine[_T], *, name: object = None, context: Context | None = None) -> asyncio.Task[_T]:
+def sleep(delay: float, result: _T) -> Coroutine[Any, Any, _T]: ...
+def create_task(
+    coro: _Coroutine[_T], *, name: object = None, context: Context | None = None
+) -> asyncio.Task[_T]:
     """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
 
     RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
@@ -320,6 +328,7 @@ def create_task(coro: _Coroutine[_T], *, name: object = None, context: Context |
 def live_tasks() -> list[Task[Any]]:
     """Every native task that was started and has not finished, of all loops and threads. Not in asyncio."""
 
+@disjoint_base
 class SocketTransport(_FlowControlMixin):
     """A connected stream socket and its protocol. Made by the loop.
 
@@ -362,7 +371,13 @@ class SocketTransport(_FlowControlMixin):
     @property
     def _sendfile_compatible(self) -> Any: ...
     def __init__(
-        self, loop: LoopCore, sock: socket, protocol: asyncio.BaseProtocol, extra: dict[str, Any], server: Any, /
+        self,
+        loop: LoopCore,
+        sock: socket,
+        protocol: asyncio.BaseProtocol,
+        extra: dict[str, Any],
+        server: Any,
+        /,
     ) -> None: ...
     def __del__(self) -> None: ...
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -438,27 +453,25 @@ class LoopCore:
     _stopping: bool
     _task_factory: Callable[..., Any] | None
     _thread_id: int | None
-    #: ``run_forever()`` is on the stack: ``_run_once()`` runs all of it.
-    _whole_run: bool
     def __setattr__(self, name: str, value: Any, /) -> None:
         """A method that is replaced on the loop, or in a subclass, is called by native code, too."""
 
     def __delattr__(self, name: str, /) -> None: ...
     def call_soon(
-        self, callback: Callable[[Unpack[_Ts]], object], *args: Unpack[_Ts], context: Context | None = None
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> Handle:
         """Call ``callback(*args)`` in the loop's next round, in order. RuntimeError if the loop is closed."""
 
     def call_soon_threadsafe(
-        self, callback: Callable[[Unpack[_Ts]], object], *args: Unpack[_Ts], context: Context | None = None
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> Handle:
         """Like ``call_soon()``, from any thread; wakes the loop up if it sleeps."""
 
     def call_later(
         self,
         delay: float,
-        callback: Callable[[Unpack[_Ts]], object],
-        *args: Unpack[_Ts],
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
         context: Context | None = None,
     ) -> TimerHandle:
         """Call ``callback(*args)`` after ``delay`` seconds; see ``call_at()``."""
@@ -466,8 +479,8 @@ class LoopCore:
     def call_at(
         self,
         when: float,
-        callback: Callable[[Unpack[_Ts]], object],
-        *args: Unpack[_Ts],
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
         context: Context | None = None,
     ) -> TimerHandle:
         """Call ``callback(*args)`` when ``loop.time()`` is ``when``, in seconds; never earlier.
@@ -520,6 +533,8 @@ class LoopCore:
     def _open(self, *, strict_polling: bool = False) -> None: ...
     def _close_engine(self) -> None: ...
     def _run_once(self) -> None: ...
+    #: Calls it; ``_run_once()`` then runs all iterations.
+    def _run_whole(self, run_forever: Callable[[], None], /) -> None: ...
     #: (number of the callback, whether callbacks are running, thread id). RuntimeError if closed. From any thread.
     def _probe(self) -> tuple[int, bool, int | None]: ...
     def _write_to_self(self) -> None: ...

@@ -13,7 +13,7 @@ import contextlib
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from . import loops, transports
 from ._aioxide import LoopCore
@@ -23,12 +23,18 @@ from .selector import EngineSelector
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    # namespace.py adds it: what asyncio's module of this name has.
+    def __getattr__(name: str) -> Any: ...
+
+
 __all__ = ("EventLoop", "new_event_loop")
 
-_StdlibLoop: Any = asyncio.unix_events._UnixSelectorEventLoop
+_Ts = TypeVarTuple("_Ts")
+
+_StdlibLoop = asyncio.unix_events._UnixSelectorEventLoop
 
 
-class EventLoop(LoopCore, _StdlibLoop):  # type: ignore[misc]
+class EventLoop(LoopCore, _StdlibLoop):
     """asyncio's event loop, in Rust.
 
     ``strict_polling=True`` asks the system for events after every batch of callbacks, as asyncio does. By
@@ -37,6 +43,14 @@ class EventLoop(LoopCore, _StdlibLoop):  # type: ignore[misc]
     Differs from asyncio: the socket pair for signals is made when it is first needed, threads wake the loop
     up through an eventfd, and a ``call_at(nan)`` is a ``ValueError``.
     """
+
+    if TYPE_CHECKING:
+        # Of the base classes, and private there.
+        _internal_fds: int
+        _signal_handlers: dict[int, asyncio.Handle]
+
+        def _check_closed(self) -> None: ...
+        def _read_from_self(self) -> None: ...
 
     def __init__(self, selector: Any = None, *, strict_polling: bool = False) -> None:
         if selector is not None:
@@ -73,11 +87,7 @@ class EventLoop(LoopCore, _StdlibLoop):  # type: ignore[misc]
         before the poller sleeps is not noticed late.
         """
         with self._signal_wakeup():
-            nested, self._whole_run = self._whole_run, True
-            try:
-                super().run_forever()
-            finally:
-                self._whole_run = nested
+            self._run_whole(super().run_forever)
 
     @contextlib.contextmanager
     def _signal_wakeup(self) -> Iterator[None]:
@@ -122,7 +132,7 @@ class EventLoop(LoopCore, _StdlibLoop):  # type: ignore[misc]
         self._csock.close()
         self._ssock = self._csock = None
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[[*_Ts], object], *args: *_Ts) -> None:
         """Add a handler for a signal: ``callback(*args)`` is called by the loop. Main thread only."""
         self._check_closed()
         self._open_signal_pipe()

@@ -16,6 +16,10 @@ from . import _aioxide
 if TYPE_CHECKING:
     import socket
 
+    # namespace.py adds it: what asyncio's module of this name has.
+    def __getattr__(name: str) -> Any: ...
+
+
 __all__ = ("make_socket_transport",)
 
 SENDFILE_MODE = asyncio.constants._SendfileMode.TRY_NATIVE

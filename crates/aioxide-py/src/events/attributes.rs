@@ -15,7 +15,6 @@ pub fn loop_attributes(builder: TypeBuilder) -> TypeBuilder {
         .attribute(getter_setter(c"_stopping", stopping, set_stopping))
         .attribute(getter_setter(c"_debug", debug, set_debug))
         .attribute(getter_setter(c"_thread_id", thread_id, set_thread_id))
-        .attribute(getter_setter(c"_whole_run", whole_run, set_whole_run))
         .attribute(getter_setter(c"_task_factory", task_factory, set_task_factory))
         .method(method_noargs(c"is_closed", c"Whether the loop was closed.", closed))
         .method(method_noargs(
@@ -71,16 +70,6 @@ fn debug<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
 fn set_debug(this: &Bound<'_, Loop>, value: &Bound<'_, PyAny>) -> PyResult<()> {
     let value = value.is_truthy()?;
     this.body().debug.set(value);
-    Ok(())
-}
-
-fn whole_run<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
-    Ok(boolean(this.py(), this.body().whole_run.get()))
-}
-
-fn set_whole_run(this: &Bound<'_, Loop>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    let value = value.is_truthy()?;
-    this.body().whole_run.set(value);
     Ok(())
 }
 

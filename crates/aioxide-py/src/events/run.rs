@@ -21,7 +21,7 @@ use super::{Entry, Io, Loop, LoopBody};
 use crate::futures::{FutureBody, FutureLike, set_result};
 use crate::handles;
 use crate::imports::imports;
-use crate::object::{BodyOf, Owned, Returned, TypeBuilder, as_exact, method_noargs};
+use crate::object::{BodyOf, Owned, Returned, TypeBuilder, as_exact, method_noargs, method_one};
 use crate::tasks::{self, ContextIs, TaskBody};
 
 /// Adds the methods.
@@ -31,6 +31,11 @@ pub fn run_methods(builder: TypeBuilder) -> TypeBuilder {
             c"_run_once",
             c"Runs one iteration; inside run_forever(), all iterations until stop().",
             run_once,
+        ))
+        .method(method_one(
+            c"_run_whole",
+            c"Calls the base class's run_forever(); the loop is not running afterwards, whatever happens.",
+            run_whole,
         ))
         .method(method_noargs(
             c"_probe",
@@ -44,6 +49,25 @@ pub fn run_methods(builder: TypeBuilder) -> TypeBuilder {
 fn run_once<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     // For PyO3's count: errors dropped while the loop runs are released at once.
     Python::attach(|_py| run_attached(this))
+}
+
+/// An interrupt may hit the base class's clean-up, which is Python, and leave a loop that believes it runs.
+/// Here no interrupt can come between.
+fn run_whole<'py>(this: &Bound<'py, Loop>, run_forever: &Bound<'py, PyAny>) -> Returned<'py> {
+    let body = this.body();
+    let nested = body.whole_run.replace(true);
+    let ran = run_forever.call0();
+    body.whole_run.set(nested);
+    if !nested && ran.is_err() {
+        let py = this.py();
+        let imports = imports(py)?;
+        body.thread_id.clear();
+        body.stopping.set(false);
+        if imports.running_loop.bind(py).call0()?.is(this) {
+            imports.set_running_loop.bind(py).call1((py.None(),))?;
+        }
+    }
+    ran
 }
 
 fn run_attached<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
