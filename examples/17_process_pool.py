@@ -13,12 +13,14 @@ import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-LIMITS = [60_000, 60_001, 60_002, 60_003]
+LIMITS = [90_000, 90_001, 90_002, 90_003]
 
 
 def count_primes(limit: int) -> tuple[int, int]:
     """Return how many primes lie below the limit, counted the slow way, and the process that did it."""
-    found = sum(all(number % divisor for divisor in range(2, int(number**0.5) + 1)) for number in range(2, limit))
+    found = sum(
+        all(number % divisor for divisor in range(2, int(number**0.5) + 1)) for number in range(2, limit)
+    )
     return found, os.getpid()
 
 
@@ -51,7 +53,9 @@ async def main() -> None:
         await asyncio.gather(*(loop.run_in_executor(pool, time.sleep, 0.2) for _ in range(2)))
         gaps.clear()
         started = time.perf_counter()
-        in_the_pool = await asyncio.gather(*(loop.run_in_executor(pool, count_primes, limit) for limit in LIMITS))
+        in_the_pool = await asyncio.gather(
+            *(loop.run_in_executor(pool, count_primes, limit) for limit in LIMITS)
+        )
         seconds = time.perf_counter() - started
         pids = {pid for _, pid in in_the_pool}
         print(f"in {len(pids)} processes: {seconds:.2f} s, the longest beat took {max(gaps):.2f} s")

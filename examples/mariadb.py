@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -169,8 +168,14 @@ def common(folder: Path) -> list[str]:
 
 def ends_with_us() -> list[str]:
     """Return a prefix that lets the kernel end the server if this program is killed, where there is one."""
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", str(signal.SIGKILL.value), "--"] if setpriv else []
+    prefix = ["setpriv", "--pdeathsig", "KILL"]  # BusyBox has a setpriv without this option.
+    try:
+        works = (
+            subprocess.run([*prefix, "true"], stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+        )
+    except FileNotFoundError:
+        works = False
+    return prefix if works else []
 
 
 def program(name: str) -> str:

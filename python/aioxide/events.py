@@ -21,7 +21,7 @@ from .queues_view import ReadyView, ScheduledView
 from .selector import EngineSelector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     # namespace.py adds it: what asyncio's module of this name has.
     def __getattr__(name: str) -> Any: ...
@@ -86,30 +86,12 @@ class EventLoop(LoopCore, _StdlibLoop):
         In the main thread, signals wake the poller up through a file descriptor: one that arrives right
         before the poller sleeps is not noticed late.
         """
-        with self._signal_wakeup():
-            self._run_whole(super().run_forever)
-
-    @contextlib.contextmanager
-    def _signal_wakeup(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread() or self.is_closed() or self.is_running():
-            yield
-            return
-        self._open_signal_pipe()
-        assert self._csock is not None
-        ours = self._csock.fileno()
-        try:
-            previous = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)
-        except ValueError:  # The main thread of a subinterpreter.
-            yield
-            return
-        try:
-            yield
-        finally:
-            # add_signal_handler() and remove_signal_handler() set it too; handlers outlive the run.
-            if not self._signal_handlers:
-                current = signal.set_wakeup_fd(previous if previous != ours else -1)
-                if current not in (ours, -1):
-                    signal.set_wakeup_fd(current)
+        wakeup_fd = -1
+        if threading.current_thread() is threading.main_thread() and not (self.is_closed() or self.is_running()):
+            self._open_signal_pipe()
+            assert self._csock is not None
+            wakeup_fd = self._csock.fileno()
+        self._run_whole(super().run_forever, wakeup_fd)
 
     def _open_signal_pipe(self) -> None:
         if self._ssock is not None:

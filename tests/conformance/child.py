@@ -62,13 +62,10 @@ def main() -> None:
             on_stop=faulthandler.cancel_dump_traceback_later,
         )
         tests = {
-            result.name(test): test
-            for test in _flat(unittest.defaultTestLoader.loadTestsFromModule(module))
+            result.name(test): test for test in _flat(unittest.defaultTestLoader.loadTestsFromModule(module))
         }
         result.found(list(tests))
-        chosen = unittest.TestSuite(
-            test for name, test in tests.items() if _is_wanted(name, orders)
-        )
+        chosen = unittest.TestSuite(test for name, test in tests.items() if _is_wanted(name, orders))
         chosen.run(result)
     _end(orders["limit"])
 

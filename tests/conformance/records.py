@@ -62,9 +62,7 @@ def read(path: Path) -> Log:
         elif entry["kind"] == "start":
             log.running = entry["test"]
         else:
-            log.ended[entry["test"]] = Record(
-                Outcome(entry["outcome"]), entry["detail"], entry["seconds"]
-            )
+            log.ended[entry["test"]] = Record(Outcome(entry["outcome"]), entry["detail"], entry["seconds"])
             log.running = None
     return log
 
@@ -93,7 +91,7 @@ class RecordingResult(unittest.TestResult):
         """Record which tests there are."""
         self._write(kind="found", tests=tests)
 
-    def startTest(self, test: Any) -> None:  # noqa: D102 - as in unittest
+    def startTest(self, test: Any) -> None:
         super().startTest(test)
         self._current = test
         self._outcome, self._details = Outcome.PASSED, []
@@ -101,31 +99,31 @@ class RecordingResult(unittest.TestResult):
         self._write(kind="start", test=self.name(test))
         self._on_start()
 
-    def stopTest(self, test: Any) -> None:  # noqa: D102
+    def stopTest(self, test: Any) -> None:
         self._on_stop()
         super().stopTest(test)
         self._end(test)
         self._current = None
 
-    def addError(self, test: Any, err: _ExcInfo) -> None:  # noqa: D102
+    def addError(self, test: Any, err: _ExcInfo) -> None:
         super().addError(test, err)
         self._fail(test, err)
 
-    def addFailure(self, test: Any, err: _ExcInfo) -> None:  # noqa: D102
+    def addFailure(self, test: Any, err: _ExcInfo) -> None:
         super().addFailure(test, err)
         self._fail(test, err)
 
-    def addSubTest(self, test: Any, subtest: Any, err: _ExcInfo | None) -> None:  # noqa: D102
+    def addSubTest(self, test: Any, subtest: Any, err: _ExcInfo | None) -> None:
         super().addSubTest(test, subtest, err)
         if err is not None:
             self._fail(test, err, str(subtest))
 
-    def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: D102
+    def addUnexpectedSuccess(self, test: Any) -> None:
         super().addUnexpectedSuccess(test)
         self._outcome = Outcome.FAILED
         self._details.append("the suite marks it as an expected failure, but it passed")
 
-    def addSkip(self, test: Any, reason: str) -> None:  # noqa: D102
+    def addSkip(self, test: Any, reason: str) -> None:
         super().addSkip(test, reason)
         if self._outcome is Outcome.PASSED:
             self._outcome = Outcome.SKIPPED

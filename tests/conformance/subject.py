@@ -63,9 +63,7 @@ def load(name: str) -> Subject:
         name=name,
         module=module,
         loop_class=module.EventLoop if name == "aioxide" else module.SelectorEventLoop,
-        policy_class=(
-            module.EventLoopPolicy if name == "aioxide" else module.DefaultEventLoopPolicy
-        ),
+        policy_class=(module.EventLoopPolicy if name == "aioxide" else module.DefaultEventLoopPolicy),
         task_class=module.Task,
         future_class=module.Future,
         new_event_loop=module.new_event_loop,

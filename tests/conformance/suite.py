@@ -30,9 +30,7 @@ def arguments(description: str, modules: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--list-unexpected", action="store_true", help="only names, no tracebacks")
     parser.add_argument("--whole", action="store_true", help="whole tracebacks")
-    parser.add_argument(
-        "--write-candidates", action="store_true", help="print list entries for what fails"
-    )
+    parser.add_argument("--write-candidates", action="store_true", help="print list entries for what fails")
     parser.add_argument(
         "--limit", type=float, default=60, help="seconds for one test before it counts as hung"
     )
@@ -78,9 +76,7 @@ def run(options: argparse.Namespace, job: Job, listing: Path) -> int:
     return 1 if found or not ran else 0
 
 
-def _report(
-    options: argparse.Namespace, runs: Sequence[ModuleRun], found: Sequence[Surprise]
-) -> None:
+def _report(options: argparse.Namespace, runs: Sequence[ModuleRun], found: Sequence[Surprise]) -> None:
     if options.slowest:
         timed = [(r.seconds, name) for run in runs for name, r in run.results.items()]
         for seconds, name in sorted(timed, reverse=True)[: options.slowest]:
@@ -93,4 +89,3 @@ def _report(
     else:
         reporting.surprises(found, whole=options.whole)
     print()
-

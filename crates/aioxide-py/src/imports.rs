@@ -32,6 +32,8 @@ pub struct Imports {
     pub running_loop: Py<PyAny>,
     /// `asyncio.events._set_running_loop`, C.
     pub set_running_loop: Py<PyAny>,
+    /// `signal.set_wakeup_fd`, C.
+    pub set_wakeup_fd: Py<PyAny>,
     /// `asyncio.tasks._current_tasks`: loop → task, shared with the C tasks.
     pub current_tasks: Py<PyDict>,
     /// `asyncio.tasks.create_task`, Python.
@@ -83,6 +85,7 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         event_loop: events.getattr(event_loop)?.unbind(),
         running_loop: events.getattr("_get_running_loop")?.unbind(),
         set_running_loop: events.getattr("_set_running_loop")?.unbind(),
+        set_wakeup_fd: py.import("signal")?.getattr("set_wakeup_fd")?.unbind(),
         current_tasks: tasks.getattr("_current_tasks")?.cast_into()?.unbind(),
         create_task: tasks.getattr("create_task")?.unbind(),
         base_event_loop: py

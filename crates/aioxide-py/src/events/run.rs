@@ -15,13 +15,15 @@
 #![forbid(unsafe_code)]
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::polling::{self, Wait};
 use super::{Entry, Io, Loop, LoopBody};
+use crate::errors::loop_closed;
 use crate::futures::{FutureBody, FutureLike, set_result};
 use crate::handles;
 use crate::imports::imports;
-use crate::object::{BodyOf, Owned, Returned, TypeBuilder, as_exact, method_noargs, method_one};
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, as_exact, method, method_noargs};
 use crate::tasks::{self, ContextIs, TaskBody};
 
 /// Adds the methods.
@@ -32,7 +34,7 @@ pub fn run_methods(builder: TypeBuilder) -> TypeBuilder {
             c"Runs one iteration; inside run_forever(), all iterations until stop().",
             run_once,
         ))
-        .method(method_one(
+        .method(method(
             c"_run_whole",
             c"Calls the base class's run_forever(); the loop is not running afterwards, whatever happens.",
             run_whole,
@@ -51,23 +53,47 @@ fn run_once<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     Python::attach(|_py| run_attached(this))
 }
 
-/// An interrupt may hit the base class's clean-up, which is Python, and leave a loop that believes it runs.
-/// Here no interrupt can come between.
-fn run_whole<'py>(this: &Bound<'py, Loop>, run_forever: &Bound<'py, PyAny>) -> Returned<'py> {
+/// What surrounds a run and must happen whatever an interrupt hits: it is native, so none comes between.
+///
+/// `wakeup_fd` gets a byte for each signal while the loop runs: one that arrives right before the poller
+/// sleeps is not noticed late. -1 outside the main thread.
+fn run_whole<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
+    let [run_forever, wakeup_fd] = args.bind("_run_whole", ["run_forever", "wakeup_fd"], 2, 2)?;
+    let (Some(run_forever), Some(wakeup_fd)) = (run_forever, wakeup_fd) else { return Err(loop_closed()) };
     let body = this.body();
+    let wakeup_fd: i32 = wakeup_fd.extract()?;
+    let previous = if wakeup_fd >= 0 { set_wakeup_fd(this.py(), wakeup_fd)? } else { -1 };
     let nested = body.whole_run.replace(true);
     let ran = run_forever.call0();
     body.whole_run.set(nested);
     if !nested && ran.is_err() {
-        let py = this.py();
-        let imports = imports(py)?;
-        body.thread_id.clear();
-        body.stopping.set(false);
-        if imports.running_loop.bind(py).call0()?.is(this) {
-            imports.set_running_loop.bind(py).call1((py.None(),))?;
-        }
+        forget_run(this)?;
+    }
+    // Handlers outlive the run, and need it.
+    if wakeup_fd >= 0 && this.getattr("_signal_handlers")?.len()? == 0 {
+        set_wakeup_fd(this.py(), if previous == wakeup_fd { -1 } else { previous })?;
     }
     ran
+}
+
+/// `signal.set_wakeup_fd(fd, warn_on_full_buffer=False)`; returns the one before.
+fn set_wakeup_fd(py: Python<'_>, fd: i32) -> PyResult<i32> {
+    let keywords = PyDict::new(py);
+    keywords.set_item("warn_on_full_buffer", false)?;
+    imports(py)?.set_wakeup_fd.bind(py).call((fd,), Some(&keywords))?.extract()
+}
+
+/// An interrupt may have hit the base class's clean-up, which is Python, and left a loop that believes it
+/// runs.
+fn forget_run(this: &Bound<'_, Loop>) -> PyResult<()> {
+    let py = this.py();
+    let imports = imports(py)?;
+    this.body().thread_id.clear();
+    this.body().stopping.set(false);
+    if imports.running_loop.bind(py).call0()?.is(this) {
+        imports.set_running_loop.bind(py).call1((py.None(),))?;
+    }
+    Ok(())
 }
 
 fn run_attached<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
