@@ -369,3 +369,25 @@ def test_a_mutable_buffer_changed_after_write_is_sent_as_it_was():
         assert bytes(received) == b"a" * 3_000_010
 
     run(main)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "t = loop.create_task(f())",
+        "t = loop.create_task(f()); loop._run_once()",
+        "t = loop.call_later(10, print); u = loop.create_future()",
+        "u = loop.create_future(); u.set_exception(ValueError(1))",
+        "t = loop.create_task(f()); loop._run_once(); loop.close()",
+    ],
+)
+def test_an_interpreter_that_ends_with_work_pending_ends_quietly(program):
+    source = (
+        "import asyncio, aioxide\nasync def f(): await aioxide.sleep(10)\nloop = aioxide.EventLoop()\n"
+        + program
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", source], capture_output=True, text=True, timeout=30
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "panicked" not in ended.stderr

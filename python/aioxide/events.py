@@ -87,7 +87,9 @@ class EventLoop(LoopCore, _StdlibLoop):
         before the poller sleeps is not noticed late.
         """
         wakeup_fd = -1
-        if threading.current_thread() is threading.main_thread() and not (self.is_closed() or self.is_running()):
+        if threading.current_thread() is threading.main_thread() and not (
+            self.is_closed() or self.is_running()
+        ):
             self._open_signal_pipe()
             assert self._csock is not None
             wakeup_fd = self._csock.fileno()

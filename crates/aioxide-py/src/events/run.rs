@@ -59,10 +59,16 @@ fn run_once<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
 /// sleeps is not noticed late. -1 outside the main thread.
 fn run_whole<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
     let [run_forever, wakeup_fd] = args.bind("_run_whole", ["run_forever", "wakeup_fd"], 2, 2)?;
-    let (Some(run_forever), Some(wakeup_fd)) = (run_forever, wakeup_fd) else { return Err(loop_closed()) };
+    let (Some(run_forever), Some(wakeup_fd)) = (run_forever, wakeup_fd) else {
+        return Err(loop_closed());
+    };
     let body = this.body();
     let wakeup_fd: i32 = wakeup_fd.extract()?;
-    let previous = if wakeup_fd >= 0 { set_wakeup_fd(this.py(), wakeup_fd)? } else { -1 };
+    let previous = if wakeup_fd >= 0 {
+        set_wakeup_fd(this.py(), wakeup_fd)?
+    } else {
+        -1
+    };
     let nested = body.whole_run.replace(true);
     let ran = run_forever.call0();
     body.whole_run.set(nested);
@@ -80,7 +86,11 @@ fn run_whole<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py>
 fn set_wakeup_fd(py: Python<'_>, fd: i32) -> PyResult<i32> {
     let keywords = PyDict::new(py);
     keywords.set_item("warn_on_full_buffer", false)?;
-    imports(py)?.set_wakeup_fd.bind(py).call((fd,), Some(&keywords))?.extract()
+    imports(py)?
+        .set_wakeup_fd
+        .bind(py)
+        .call((fd,), Some(&keywords))?
+        .extract()
 }
 
 /// An interrupt may have hit the base class's clean-up, which is Python, and left a loop that believes it

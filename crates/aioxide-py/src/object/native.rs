@@ -345,20 +345,22 @@ pub(super) unsafe extern "C" fn clear<B: Body>(object: *mut ffi::PyObject) -> c_
 }
 
 /// `tp_finalize`. Keeps the exception that may be set while it runs.
+///
+/// It may run while the interpreter ends, when PyO3 refuses to attach: the GIL is held all the same.
 pub(super) unsafe extern "C" fn finalize<B: Body>(object: *mut ffi::PyObject) {
-    Python::attach(|py| {
-        // SAFETY: the GIL is held; the object is alive for the call; a fetched exception is restored.
-        unsafe {
-            let raised = super::compat::take_raised();
-            let this = Bound::from_borrowed_ptr(py, object);
-            B::finalize(this.cast_unchecked());
-            drop(this);
-            if !raised.is_null() {
-                let raised = Bound::from_owned_ptr(py, raised);
-                PyErr::from_value(raised).restore(py);
-            }
+    // SAFETY: CPython calls tp_finalize with the GIL held, on an object that is alive for the call; the
+    // exception that is taken is raised again.
+    unsafe {
+        let py = Python::assume_attached();
+        let raised = super::compat::take_raised();
+        let this = Bound::from_borrowed_ptr(py, object);
+        B::finalize(this.cast_unchecked());
+        drop(this);
+        if !raised.is_null() {
+            let raised = Bound::from_owned_ptr(py, raised);
+            PyErr::from_value(raised).restore(py);
         }
-    });
+    }
 }
 
 /// Shows owned objects to the garbage collector.
