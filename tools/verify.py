@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import debug
 import env
 import environments
 import extension
@@ -25,6 +26,7 @@ __all__ = ("PARTS",)
 PARTS = {
     "rust": "cargo's tests of the engine and of the repository checks",
     "tools": "the tests of these tools",
+    "debug": "reference counts, where a debug build of Python is installed",
     "python": "pytest tests/",
     "cpython": "CPython's own test_asyncio, of the running version",
     "uvloop": "uvloop's tests, from its source distribution",
@@ -44,6 +46,8 @@ def main() -> int:
         outcomes.append(play(rust()))
     if "tools" in options.only:
         outcomes.append(play(tools(found[-1])))
+    if "debug" in options.only and debug.debug_interpreter() is not None:
+        outcomes.append(play(Part("debug", "debug", [sys.executable, "tools/debug.py"])))
     for interpreter in found:
         outcomes += test_on(interpreter, options)
 
@@ -78,7 +82,7 @@ def arguments() -> argparse.Namespace:
 
 def test_on(interpreter: Interpreter, options: argparse.Namespace) -> Iterator[Outcome]:
     """Build for one interpreter and run the parts that need Python."""
-    chosen = [name for name in options.only if name not in ("rust", "tools")]
+    chosen = [name for name in options.only if name not in ("rust", "tools", "debug")]
     if not chosen:
         return
     version = interpreter.version

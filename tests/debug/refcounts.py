@@ -1,0 +1,147 @@
+"""Counts references in a debug build of Python: each operation gives back what it took.
+
+Run by ``tools/debug.py`` with an interpreter that counts all references (``sys.gettotalrefcount``) and an
+extension built for it, Rust's own debug assertions on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import aioxide
+
+warnings.simplefilter("ignore")
+loop = aioxide.new_event_loop()
+
+
+async def nothing() -> None:
+    pass
+
+
+async def yields() -> None:
+    await aioxide.sleep(0)
+
+
+async def fails() -> None:
+    await aioxide.sleep(0)
+    raise ZeroDivisionError
+
+
+async def is_cancelled() -> None:
+    task = asyncio.ensure_future(aioxide.sleep(10))
+    await aioxide.sleep(0)
+    task.cancel(msg="enough")
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+
+
+async def times_out() -> None:
+    try:
+        await asyncio.wait_for(asyncio.sleep(10), 0.001)
+    except TimeoutError:
+        pass
+
+
+async def returns_values() -> None:
+    async def value() -> list[int]:
+        return [1]
+
+    assert await loop.create_task(value()) == [1]
+    future = loop.create_future()
+    loop.call_soon(future.set_result, (1, 2))
+    assert await future == (1, 2)
+
+
+async def talks() -> None:
+    class Echo(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(data)
+
+    server = await loop.create_server(Echo, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(b"x" * 100)
+    await reader.readexactly(100)
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+    await aioxide.sleep(0.001)
+
+
+def run(coroutine: Callable[[], Any]) -> Callable[[], object]:
+    def operation() -> None:
+        try:
+            loop.run_until_complete(coroutine())
+        except ZeroDivisionError:
+            pass
+
+    return operation
+
+
+def result() -> None:
+    future = loop.create_future()
+    future.add_done_callback(print)
+    future.remove_done_callback(print)
+    future.set_result(1)
+    future.result()
+
+
+def init_again(task: aioxide.Task[None] = aioxide.Task(nothing(), loop=loop)) -> None:
+    task.__init__(nothing(), loop=loop)  # type: ignore[misc]
+    loop.run_until_complete(task)
+
+
+OPERATIONS: dict[str, tuple[Callable[[], object], int]] = {
+    "future": (result, 200),
+    "call_soon": (lambda: (loop.call_soon(int), loop._run_once()), 200),
+    "call_later": (lambda: loop.call_later(10, int).cancel(), 200),
+    "task": (run(nothing), 200),
+    "sleep": (run(yields), 200),
+    "values": (run(returns_values), 200),
+    "failure": (run(fails), 200),
+    "cancellation": (run(is_cancelled), 200),
+    "timeout": (run(times_out), 50),
+    "task.__init__": (init_again, 200),
+    "loop": (lambda: aioxide.new_event_loop().close(), 200),
+    "tcp": (run(talks), 20),
+}
+
+
+def leaked(operation: Callable[[], object], times: int) -> float:
+    """Return how many references one call of the operation keeps."""
+    count: Callable[[], int] = sys.gettotalrefcount  # type: ignore[attr-defined]
+    for _ in range(20):
+        operation()
+    gc.collect()
+    before = count()
+    for _ in range(times):
+        operation()
+    gc.collect()
+    return (count() - before) / times
+
+
+def main() -> int:
+    """Measure every operation; return the exit status."""
+    failed = 0
+    for name, (operation, times) in OPERATIONS.items():
+        kept = leaked(operation, times)
+        # A few references of the measurement itself are spread over the calls.
+        wrong = abs(kept) >= 0.5
+        failed += wrong
+        print(f"{'LEAK' if wrong else 'ok  '} {name:<14} {kept:+.3f} references per call")
+    print(f"{len(OPERATIONS) - failed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

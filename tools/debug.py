@@ -1,0 +1,68 @@
+"""Check reference counts with a debug build of Python, if there is one (Debian: ``python3.11-dbg``).
+
+The extension is built for it without optimisation, with Rust's debug assertions, and put beside a copy of the
+package; then ``tests/debug/refcounts.py`` runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from interpreters import SUPPORTED
+from project import BUILD_ROOT, ROOT
+
+__all__ = ("debug_interpreter",)
+
+
+def debug_interpreter() -> str | None:
+    """Find an interpreter that counts references."""
+    for version in SUPPORTED:
+        for name in (f"python{version}-dbg", f"python{version}d"):
+            path = shutil.which(name)
+            if path is None:
+                continue
+            asked = subprocess.run(
+                [path, "-c", "import sys; sys.gettotalrefcount()"], capture_output=True, check=False
+            )
+            if asked.returncode == 0:
+                return path
+    return None
+
+
+def main() -> int:
+    """Build, copy, run; return the exit status."""
+    interpreter = debug_interpreter()
+    if interpreter is None:
+        print("no debug build of Python here (Debian's python3.11-dbg): reference counts are not checked")
+        print("0 passed, 0 failed, 1 skipped")
+        return 0
+    target = BUILD_ROOT / "pydebug"
+    environment = {**os.environ, "PYO3_PYTHON": interpreter, "CARGO_TARGET_DIR": str(target)}
+    built = subprocess.run(
+        ["cargo", "build", "-q", "-p", "aioxide-py"], cwd=ROOT, env=environment, check=False
+    )
+    if built.returncode != 0:
+        return built.returncode
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "aioxide"
+        shutil.copytree(
+            ROOT / "python" / "aioxide", package, ignore=shutil.ignore_patterns("*.so", "__pycache__")
+        )
+        suffix = subprocess.check_output(
+            [interpreter, "-c", "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))"], text=True
+        ).strip()
+        shutil.copy(target / "debug" / "lib_aioxide.so", package / f"_aioxide{suffix}")
+        tests = ROOT / "tests" / "debug" / "refcounts.py"
+        environment = {**os.environ, "PYTHONPATH": folder}
+        return subprocess.run(
+            [interpreter, "-X", "faulthandler", tests], env=environment, check=False
+        ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
