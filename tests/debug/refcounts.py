@@ -96,9 +96,12 @@ def result() -> None:
     future.result()
 
 
-def init_again(task: aioxide.Task[None] = aioxide.Task(nothing(), loop=loop)) -> None:
-    task.__init__(nothing(), loop=loop)  # type: ignore[misc]
-    loop.run_until_complete(task)
+REUSED = aioxide.Task(nothing(), loop=loop)
+
+
+def init_again() -> None:
+    aioxide.Task.__init__(REUSED, nothing(), loop=loop)
+    loop.run_until_complete(REUSED)
 
 
 OPERATIONS: dict[str, tuple[Callable[[], object], int]] = {
