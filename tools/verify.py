@@ -128,8 +128,8 @@ def parts(python: Path, version: str) -> Iterator[Part]:
     pytest: list[str | Path] = [python, "-m", "pytest", "-q"]
     yield Part("python", version, [*pytest, "tests", "--ignore=tests/conformance"])
     yield Part("programs", version, [*pytest, "tests/conformance/programs"])
-    yield Part("uvloop", version, [python, "tests/conformance/uvloop_suite.py"])
-    yield Part("cpython", version, [python, "tests/conformance/cpython.py"])
+    yield Part("uvloop", version, [python, "tests/conformance/uvloop_suite.py", "-j", "2"])
+    yield Part("cpython", version, [python, "tests/conformance/cpython.py", "-j", "2"])
 
 
 def missing_suite(interpreter: Interpreter) -> str:
