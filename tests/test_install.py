@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import asyncio.tasks
 import gc
+import os
+import signal
 import sys
+import threading
 import unittest
+import warnings
 import weakref
 
 import pytest
 
 import aioxide
+from aioxide import installation
 
 StdlibTask, StdlibFuture, stdlib_sleep = asyncio.Task, asyncio.Future, asyncio.sleep
 
@@ -132,6 +137,85 @@ def test_uninstall_leaves_a_policy_that_was_set_since():
     asyncio.set_event_loop_policy(mine)
     aioxide.uninstall()
     assert asyncio.get_event_loop_policy() is mine
+
+
+def during_install(monkeypatch, function):
+    """Call ``function`` in another thread in the middle of the next ``install()``; return the thread."""
+    thread = threading.Thread(target=function)
+
+    class Policy(aioxide.EventLoopPolicy):
+        def __init__(self):
+            if thread.ident is None:
+                thread.start()
+                # It may get through, if nothing holds it back.
+                thread.join(0.2)
+            super().__init__()
+
+    monkeypatch.setattr(installation, "EventLoopPolicy", Policy)
+    return thread
+
+
+@pytest.mark.usefixtures("no_policy")
+def test_install_in_two_threads_is_installing_once(monkeypatch):
+    seen = []
+
+    def second():
+        aioxide.install()
+        seen.append(contents())
+
+    before = contents()
+    thread = during_install(monkeypatch, second)
+    try:
+        aioxide.install()
+        thread.join()
+        assert differences(seen[0], contents()) == []
+    finally:
+        aioxide.uninstall()
+    assert differences(before, contents()) == []
+
+
+@pytest.mark.usefixtures("no_policy")
+def test_uninstall_waits_for_an_install_in_another_thread(monkeypatch):
+    before = contents()
+    thread = during_install(monkeypatch, aioxide.uninstall)
+    try:
+        aioxide.install()
+        thread.join()
+        assert differences(before, contents()) == []
+    finally:
+        aioxide.uninstall()
+
+
+@pytest.mark.usefixtures("no_policy")
+def test_a_child_forked_during_an_install_is_not_locked_out(monkeypatch):
+    forked = []
+
+    def fork():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Threads and fork: meant.
+            pid = os.fork()
+        if pid:
+            forked.append(pid)
+            return
+        code = 1
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(10)
+            aioxide.install()
+            installed = asyncio.Task is aioxide.Task
+            aioxide.uninstall()
+            code = 0 if installed and asyncio.Task is StdlibTask else 2
+        finally:
+            os._exit(code)
+
+    thread = during_install(monkeypatch, fork)
+    try:
+        aioxide.install()
+        thread.join()
+    finally:
+        aioxide.uninstall()
+    _, status = os.waitpid(forked[0], 0)
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 async def running_loop():

@@ -391,3 +391,36 @@ def test_an_interpreter_that_ends_with_work_pending_ends_quietly(program):
     )
     assert ended.returncode == 0, ended.stderr
     assert "panicked" not in ended.stderr
+
+
+def test_a_closed_file_can_still_be_removed():
+    """As with selectors, which finds it by identity."""
+    import socket
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        left, right = socket.socketpair()
+        loop.add_reader(left, print)
+        loop.add_writer(left, print)
+        left.close()
+        right.close()
+        assert loop.remove_reader(left) is True
+        assert loop.remove_writer(left) is True
+        with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+            loop.remove_reader(left)
+
+    run(main)
+
+
+def test_a_task_factory_works_after_install():
+    source = """
+import asyncio, aioxide
+aioxide.install()
+async def sub(): return 5
+async def main():
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(lambda loop, coro, **kw: asyncio.Task(coro, loop=loop, **kw))
+    assert await asyncio.create_task(sub(), name="x") == 5
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", source], check=True, timeout=30)

@@ -7,6 +7,7 @@ All parts run even when one has failed; the last lines say what each gave and ho
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ PARTS = {
 def main() -> int:
     """Run what the command line names; return the exit status."""
     options = arguments()
+    # A shell starts background jobs with SIGINT ignored, and the tests of Ctrl-C would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started = time.monotonic()
     found = env.found(options.py)
     outcomes: list[Outcome] = []
@@ -127,7 +130,7 @@ def parts(python: Path, version: str) -> Iterator[Part]:
     yield Part("docs", version, [python, "tools/snippets.py"])
     pytest: list[str | Path] = [python, "-m", "pytest", "-q"]
     yield Part("python", version, [*pytest, "tests", "--ignore=tests/conformance"])
-    yield Part("programs", version, [*pytest, "tests/conformance/programs"])
+    yield Part("programs", version, [*pytest, "tests/conformance"])
     yield Part("uvloop", version, [python, "tests/conformance/uvloop_suite.py", "-j", "2"])
     yield Part("cpython", version, [python, "tests/conformance/cpython.py", "-j", "2"])
 

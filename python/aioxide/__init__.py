@@ -23,6 +23,7 @@ from asyncio import *  # type: ignore[assignment] # noqa: F403
 
 from . import registry as _registry  # noqa: F401 - shows native tasks to all_tasks()
 from ._aioxide import __version__
+from ._aioxide import _prepare as _prepare_extension
 from .events import EventLoop, new_event_loop
 from .installation import install, uninstall
 from .namespace import complete as _complete
@@ -57,6 +58,9 @@ else:
 
     if sys.version_info >= (3, 12):
         from .namespace import eager_task_factory as eager_task_factory
+
+# Before install() can replace what the extension looks up in asyncio.
+_prepare_extension()
 
 __all__ = [
     "BlockedReport",

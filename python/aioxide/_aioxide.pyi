@@ -325,6 +325,7 @@ def create_task(
     RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
     """
 
+def _prepare() -> None: ...
 def live_tasks() -> list[Task[Any]]:
     """Every native task that was started and has not finished, of all loops and threads. Not in asyncio."""
 

@@ -46,7 +46,7 @@ def main() -> None:
     orders = json.loads(options.orders.read_text())
 
     faulthandler.enable()
-    suite: Suite = importlib.import_module(options.shim)  # type: ignore[assignment]
+    suite: Suite = importlib.import_module(options.shim)
     loops = subject.load(orders["subject"])
     name = suite.prepare(loops, options.module)
     module = importlib.import_module(name)

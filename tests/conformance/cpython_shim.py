@@ -55,8 +55,8 @@ def adjust(loops: Subject, tests: Any) -> None:
 
 
 def _redirect_loops(loop_class: type[Any]) -> None:
-    asyncio.SelectorEventLoop = loop_class  # type: ignore[misc, assignment]
-    asyncio.unix_events.SelectorEventLoop = loop_class  # type: ignore[misc, assignment]
+    asyncio.SelectorEventLoop = loop_class
+    asyncio.unix_events.SelectorEventLoop = loop_class
     if hasattr(asyncio, "EventLoop"):
         asyncio.EventLoop = loop_class
         asyncio.unix_events.EventLoop = loop_class  # type: ignore[attr-defined]
@@ -66,11 +66,12 @@ def _redirect_loops(loop_class: type[Any]) -> None:
 def _check(loops: Subject) -> None:
     """Make sure that the tests cannot run on asyncio's own classes without anybody noticing."""
 
-    async def main() -> type[Any]:
-        return type(asyncio.current_task())
+    async def main() -> type[Any] | None:
+        task = asyncio.current_task()
+        return None if task is None else type(task)
 
     with asyncio.Runner() as runner:
-        made = [type(runner.get_loop()), runner.run(main()), asyncio.Task, asyncio.Future]
+        made: list[Any] = [type(runner.get_loop()), runner.run(main()), asyncio.Task, asyncio.Future]
     wanted = [loops.loop_class, loops.task_class, loops.task_class, loops.future_class]
     for found, expected in zip(made, wanted, strict=True):
         if not (found is expected or expected in found.__mro__):

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 __all__ = ("Log", "Outcome", "Record", "RecordingResult", "read")
 
-_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 
 class Outcome(enum.Enum):

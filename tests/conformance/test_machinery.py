@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import expectations
 from expectations import Expectations
 from records import Outcome, Record
 from supervision import Job, ModuleRun, run_module
@@ -99,7 +98,7 @@ def test_a_careless_list_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_an_entry_counts_on_its_versions_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expectations.sys, "version_info", (3, 12, 1))
+    monkeypatch.setattr("expectations.sys.version_info", (3, 12, 1))
     for conditions, counts in {
         ">=3.12": True,
         ">=3.13": False,
@@ -115,7 +114,7 @@ def test_an_entry_counts_only_where_something_is_lacking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for there in (True, False):
-        monkeypatch.setattr(expectations.capabilities, "has", lambda name, there=there: there)
+        monkeypatch.setattr("capabilities.has", lambda name, there=there: there)
         found = fails(tmp_path, "test_a.T.x", more='lacking = "ipv6"')
         assert bool(found.fails) is not there
 

@@ -28,6 +28,12 @@ fn live_tasks(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     PyList::new(py, tasks::live(py))
 }
 
+/// Looks up what the extension needs of asyncio, before anybody replaces it there.
+#[pyfunction]
+fn _prepare(py: Python<'_>) -> PyResult<()> {
+    imports::imports(py).map(drop)
+}
+
 /// Lets `isinstance` and `issubclass` see in `Future` and `Task` what they see in asyncio's: the struct
 /// layouts do not let `Task` inherit from `Future`.
 fn unite(future: &Bound<'_, PyType>, task: &Bound<'_, PyType>) -> PyResult<()> {
@@ -64,6 +70,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "create_task",
         object::function(module, c"create_task", doc, tasks::create_in_running_loop)?,
     )?;
+    module.add_function(wrap_pyfunction!(_prepare, module)?)?;
     module.add_function(wrap_pyfunction!(live_tasks, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     Ok(())

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,6 +211,55 @@ def test_sockets_carry_data_both_ways(loops: Subject) -> None:
             servers.cancel_scope.cancel()
 
     run(loops, main)
+
+
+def test_a_unix_stream_closed_while_it_receives(loops: Subject, tmp_path: Path) -> None:
+    # anyio closes the socket first and removes the reader, by the closed socket object, afterwards.
+    async def main() -> None:
+        errors: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+        async with await anyio.create_unix_listener(tmp_path / "socket") as listener:
+            client = await anyio.connect_unix(tmp_path / "socket")
+            async with anyio.create_task_group() as group, await listener.accept():
+                group.start_soon(close_later, client)
+                with pytest.raises(anyio.ClosedResourceError):
+                    await client.receive()
+        await anyio.sleep(0)
+        assert errors == []
+
+    async def close_later(client: Any) -> None:
+        await anyio.wait_all_tasks_blocked()
+        await client.aclose()
+
+    run(loops, main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+def test_groups_and_scopes_with_eager_tasks(loops: Subject) -> None:
+    def eager_loop() -> asyncio.AbstractEventLoop:
+        loop = loops.new_event_loop()
+        loop.set_task_factory(asyncio.create_eager_task_factory(loops.task_class))
+        return loop
+
+    async def main() -> None:
+        assert isinstance(asyncio.current_task(), loops.task_class)
+        done = []
+
+        async def count(number: int) -> None:
+            await anyio.sleep(0)
+            done.append(number)
+
+        async with anyio.create_task_group() as group:
+            for number in range(10):
+                group.start_soon(count, number)
+        assert sorted(done) == list(range(10))
+        task = asyncio.create_task(anyio.sleep_forever())
+        await anyio.wait_all_tasks_blocked()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    anyio.run(main, backend="asyncio", backend_options={"loop_factory": eager_loop})
 
 
 def test_it_runs_in_asyncios_debug_mode(loops: Subject) -> None:

@@ -18,6 +18,7 @@ mod views;
 mod watching;
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -66,6 +67,8 @@ pub struct LoopBody {
     pub stepping: Cell<bool>,
     /// `asyncio.tasks._current_tasks` has an entry for this loop, perhaps a stale one.
     pub current_written: Cell<bool>,
+    /// File objects that were given to `add_reader` or `add_writer`, by descriptor.
+    files: RefCell<Vec<(RawFd, Owned)>>,
     /// What reads are received into, lent to one transport at a time.
     pub read_buffer: Cell<Vec<u8>>,
 }
@@ -107,6 +110,7 @@ impl Body for LoopBody {
             whole_run: Cell::new(false),
             stepping: Cell::new(false),
             current_written: Cell::new(false),
+            files: RefCell::new(Vec::new()),
             read_buffer: Cell::new(Vec::new()),
         }
     }
@@ -114,6 +118,11 @@ impl Body for LoopBody {
     fn traverse(&self, visitor: &mut Visitor<'_>) {
         visitor.slot(&self.thread_id);
         visitor.slot(&self.task_factory);
+        if let Ok(files) = self.files.try_borrow() {
+            for (_, file) in files.iter() {
+                visitor.owned(file);
+            }
+        }
         let Ok(io) = self.io.try_borrow() else { return };
         let Some(io) = &*io else { return };
         if let Ok(engine) = io.engine.try_borrow() {
@@ -133,6 +142,7 @@ impl Body for LoopBody {
     fn clear(&self) {
         self.thread_id.clear();
         self.task_factory.clear();
+        drop(self.files.take());
         drop(self.take_everything());
     }
 }

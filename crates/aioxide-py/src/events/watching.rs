@@ -97,6 +97,44 @@ impl LoopBody {
         .map_err(|error| os_error(&error))
     }
 
+    /// Keeps the file object of a descriptor: once it is closed it can still be given to `remove_reader`, as
+    /// `selectors` allows.
+    fn remember_file(&self, fd: RawFd, file: &Bound<'_, PyAny>) {
+        let before = {
+            let mut files = self.files.borrow_mut();
+            let before = files
+                .iter()
+                .position(|(known, _)| *known == fd)
+                .map(|index| files.swap_remove(index));
+            files.push((fd, Owned::new(file)));
+            before
+        };
+        drop(before);
+    }
+
+    /// The descriptor that a file object had when it was added.
+    fn remembered_fd(&self, file: &Bound<'_, PyAny>) -> Option<RawFd> {
+        let files = self.files.borrow();
+        files
+            .iter()
+            .find(|(_, known)| known.as_ptr() == file.as_ptr())
+            .map(|(fd, _)| *fd)
+    }
+
+    /// Forgets the file object of a descriptor that nobody watches any more.
+    fn forget_file(&self, fd: RawFd) {
+        let watched = self.io().is_ok_and(|io| {
+            let fds = io.fds.borrow();
+            fds.reader(fd).is_some() || fds.writer(fd).is_some()
+        });
+        let gone = {
+            let mut files = self.files.borrow_mut();
+            let index = files.iter().position(|(known, _)| *known == fd).filter(|_| !watched);
+            index.map(|index| files.swap_remove(index))
+        };
+        drop(gone);
+    }
+
     /// Stops telling anyone; returns who was told.
     pub fn unwatch(&self, fd: RawFd, direction: Direction) -> PyResult<Option<Watch>> {
         let io = self.io()?;
@@ -154,6 +192,9 @@ fn add<'py>(this: &Bound<'py, Loop>, args: &Args<'_, 'py>, direction: Direction)
     };
     let handle = handles::new(parts)?;
     let before = body.watch(fd, direction, Watch::Handle(Owned::new(handle.as_any())))?;
+    if !file.is_instance_of::<PyInt>() {
+        body.remember_file(fd, file);
+    }
     if let Some(Watch::Handle(before)) = before {
         before.bind(py).call_method0("cancel")?;
     }
@@ -163,11 +204,12 @@ fn add<'py>(this: &Bound<'py, Loop>, args: &Args<'_, 'py>, direction: Direction)
 fn remove<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>, direction: Direction) -> Returned<'py> {
     let py = this.py();
     let body = this.body();
-    let found = if body.closed.get() {
-        None
-    } else {
-        body.unwatch(descriptor(file)?, direction)?
-    };
+    if body.closed.get() {
+        return Ok(PyBool::new(py, false).to_owned().into_any());
+    }
+    let fd = descriptor(file).or_else(|error| body.remembered_fd(file).ok_or(error))?;
+    let found = body.unwatch(fd, direction)?;
+    body.forget_file(fd);
     if let Some(Watch::Handle(handle)) = &found {
         handle.bind(py).call_method0("cancel")?;
     }
@@ -240,7 +282,8 @@ fn close_engine<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     let released = body.take_everything();
     let io = body.io.take();
     let unwatched = io.as_ref().map(|io| io.fds.borrow_mut().drain(&io.poller));
-    drop((released, unwatched, io));
+    let files = body.files.take();
+    drop((released, unwatched, io, files));
     body.read_buffer.take();
     Ok(this.py().None().into_bound(this.py()))
 }
