@@ -3,6 +3,8 @@
 Each row of the table is a place and what stands there while installed. Names that a module imported before,
 as in ``from asyncio import Task``, stay what they were. That is harmless: what our loop makes is native
 whatever the name says, and ``isinstance`` is true both ways round.
+
+Invariant: while nobody holds the lock, all rows are installed, or none.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import asyncio.futures
 import asyncio.streams
 import asyncio.tasks
 import asyncio.unix_events
+import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from . import namespace
@@ -30,14 +34,18 @@ __all__ = ("install", "uninstall")
 def install() -> None:
     """Replace asyncio's names by the native ones and let asyncio make our loops, until ``uninstall()``.
 
-    Call it before the loop is made. Calling it again changes nothing.
+    Call it before the loop is made. Calling it again changes nothing. Any thread may call it; when it returns,
+    everything is replaced, whoever began.
     """
-    if _replaced:
-        return
-    rows = [*_ROWS, (asyncio.events, "_event_loop_policy", EventLoopPolicy())] if _HAS_POLICIES else _ROWS
-    for module, name, value in rows:
-        _replaced.append((module, name, getattr(module, name), value))
-        setattr(module, name, value)
+    with _lock:
+        if _replaced:
+            return
+        rows = _ROWS
+        if _HAS_POLICIES:
+            rows = [*rows, (asyncio.events, "_event_loop_policy", EventLoopPolicy())]
+        for module, name, value in rows:
+            _replaced.append((module, name, getattr(module, name), value))
+            setattr(module, name, value)
 
 
 def uninstall() -> None:
@@ -45,10 +53,11 @@ def uninstall() -> None:
 
     A name that somebody has replaced since is theirs, and stays.
     """
-    while _replaced:
-        module, name, original, ours = _replaced.pop()
-        if getattr(module, name, None) is ours:
-            setattr(module, name, original)
+    with _lock:
+        while _replaced:
+            module, name, original, ours = _replaced.pop()
+            if getattr(module, name, None) is ours:
+                setattr(module, name, original)
 
 
 #: Where asyncio asks its policy for a loop. Later versions have policies too, but deprecated.
@@ -86,3 +95,8 @@ if not _HAS_POLICIES:
 
 #: What is installed: place, name, what was there, what is there.
 _replaced: list[tuple[ModuleType, str, Any, Any]] = []
+
+#: Held while rows are being replaced. Reentrant, because a signal handler may call in the middle.
+_lock = threading.RLock()
+# Nobody is in the middle when a fork happens: a child has not the thread that would release the lock.
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)

@@ -46,6 +46,7 @@ class TaskRegistry(WeakSet[Any]):
 
 def _attach() -> None:
     # 3.12 renamed it when eager tasks got a set of their own.
+    # The place for later versions: from 3.14 on, asyncio finds its tasks in another way.
     tasks = getattr(asyncio.tasks, "_scheduled_tasks", None)
     if tasks is None:
         tasks = asyncio.tasks._all_tasks  # type: ignore[attr-defined]

@@ -251,7 +251,7 @@ def _describe(loop: events.EventLoop | None, step: int, duration: float) -> Bloc
     frame = sys._current_frames().get(thread_id) if thread_id is not None else None
     if frame is None or thread_id is None:
         return None
-    task = asyncio.tasks._current_tasks.get(loop)  # type: ignore[attr-defined]
+    task = asyncio.tasks.current_task(loop)
     # The lines first, the texts later: reading files lets the loop's thread go on.
     lines = list(traceback.walk_stack(frame))
     if _running(loop)[0] != step:
