@@ -54,7 +54,9 @@ async def lesson(pool: aiomysql.Pool) -> None:
         (row,) = await cursor.fetchall()
         print("after the rollback:", row)
         assert row == {"count": 3}  # The DELETE belonged to the same transaction.
-        await connection.commit()  # A SELECT opens a transaction, too, and keeps the table from being dropped.
+        await (
+            connection.commit()
+        )  # A SELECT opens a transaction, too, and keeps the table from being dropped.
 
     started = time.perf_counter()
     await asyncio.gather(*(nap(pool) for _ in range(10)))
