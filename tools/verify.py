@@ -40,8 +40,10 @@ PARTS = {
 def main() -> int:
     """Run what the command line names; return the exit status."""
     options = arguments()
-    # A shell starts background jobs with SIGINT ignored, and the tests of Ctrl-C would inherit that.
+    # A shell starts background jobs with SIGINT ignored, nohup with SIGHUP; the tests of signals would inherit
+    # that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     started = time.monotonic()
     found = env.found(options.py)
     outcomes: list[Outcome] = []
