@@ -70,7 +70,8 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "create_task",
         object::function(module, c"create_task", doc, tasks::create_in_running_loop)?,
     )?;
-    module.add_function(wrap_pyfunction!(_prepare, module)?)?;
+    // Not by `add_function`, which would export it.
+    module.setattr("_prepare", wrap_pyfunction!(_prepare, module)?)?;
     module.add_function(wrap_pyfunction!(live_tasks, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     Ok(())
