@@ -70,7 +70,7 @@ pub fn receive(io: &Io) {
 }
 
 /// Puts the handles of ready descriptors into the ready queue; then lets the native transports work.
-fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::Event]) -> PyResult<()> {
+fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::PollEvent]) -> PyResult<()> {
     if events.is_empty() {
         return Ok(());
     }

@@ -1,0 +1,2 @@
+//! Benchmarks of tasks.
+fn main() {}
