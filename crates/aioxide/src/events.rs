@@ -282,7 +282,9 @@ impl Loop {
 
     fn run_root(&self, root: &Children<'_>) {
         root.queue().arrive(None);
-        while let Some(child) = root.queue().pop() {
+        // What it wakes meanwhile, itself included, tells the loop again.
+        for _ in 0..root.queue().len() {
+            let Some(child) = root.queue().pop() else { return };
             step_child(self, root, &child);
         }
     }
