@@ -204,6 +204,10 @@ impl Loop {
         self.current.borrow().clone()
     }
 
+    pub(crate) fn is_current(&self, task: &TaskRef) -> bool {
+        self.current.borrow().as_ref() == Some(task)
+    }
+
     /// Returns the innermost thing that can be cancelled around the running code.
     #[inline]
     pub(crate) fn cancel_ref(&self) -> Option<CancelRef> {

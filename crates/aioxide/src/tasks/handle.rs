@@ -305,6 +305,9 @@ impl<T> Drop for Task<T> {
 }
 
 /// Waits for the end of a task, passing requests to cancel on to it.
+///
+/// # Panics
+/// When the task is the current one, which would wait for ever.
 #[inline]
 pub(crate) fn poll_end(
     task: &AnyTask,
@@ -323,6 +326,8 @@ pub(crate) fn poll_end(
     if let Some(message) = checkpoint.request() {
         task.request_cancel(message);
     }
+    let is_itself = with_current(|running| running.is_some_and(|running| running.is_current(&task.task)));
+    assert!(!is_itself, "Task cannot await on itself");
     task.task.state().join(context.waker());
     if let Some(message) = checkpoint.suspend_or_request(context) {
         task.request_cancel(message);
