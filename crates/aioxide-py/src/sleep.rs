@@ -15,7 +15,8 @@ use std::cell::Cell;
 use aioxide::TimerKey;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyInt, PyType};
 
 use crate::events::{Entry, Loop, LoopBody, deadline};
 use crate::futures::{self, FutureBody, FutureLike, State};
@@ -161,10 +162,14 @@ pub fn sleep<'py>(args: Args<'_, 'py>) -> Returned<'py> {
     Ok(create_untracked(delay.py(), body)?.into_any())
 }
 
-/// A delay as a float; small ints, `sleep(0)` above all, without making one.
+/// A delay as a float; `sleep(0)`, the most frequent by far, by one comparison.
 #[inline]
 fn seconds_of(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
-    match delay.cast_exact::<pyo3::types::PyInt>() {
+    let zero = ZERO.get_or_init(delay.py(), || 0.into_pyobject(delay.py()).map_or_else(|never| match never {}, Bound::unbind));
+    if delay.is(zero) {
+        return Ok(0.0);
+    }
+    match delay.cast_exact::<PyInt>() {
         Ok(small) => small.extract::<i32>().map(f64::from).or_else(|_| delay.extract()),
         Err(_) => delay.extract(),
     }
@@ -303,3 +308,6 @@ fn close<'py>(this: &Bound<'py, Sleep>) -> Returned<'py> {
     end(this)?;
     Ok(this.py().None().into_bound(this.py()))
 }
+
+/// The integer 0, of which there is only one.
+static ZERO: PyOnceLock<Py<PyInt>> = PyOnceLock::new();
