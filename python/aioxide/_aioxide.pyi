@@ -453,6 +453,7 @@ class LoopCore:
     _debug: bool
     _stopping: bool
     _task_factory: Callable[..., Any] | None
+    _idle: Callable[[float | None], float | None] | None
     _thread_id: int | None
     def __setattr__(self, name: str, value: Any, /) -> None:
         """A method that is replaced on the loop, or in a subclass, is called by native code, too."""

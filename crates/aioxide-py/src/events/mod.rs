@@ -55,6 +55,8 @@ pub struct LoopBody {
     /// The thread it runs in, as Python's `_thread_id`; empty while it does not run.
     thread_id: Slot,
     task_factory: Slot,
+    /// Asked what to do when there is nothing to do, instead of waiting: a clock that takes no time.
+    idle: Slot,
     /// A method that natives would bypass was replaced, in a subclass or on the instance.
     hooked: Cell<bool>,
     /// Somebody replaced `time()`: a virtual clock.
@@ -104,6 +106,7 @@ impl Body for LoopBody {
             debug: Cell::new(false),
             thread_id: Slot::empty(),
             task_factory: Slot::empty(),
+            idle: Slot::empty(),
             hooked: Cell::new(false),
             time_hooked: Cell::new(false),
             tasks_hooked: Cell::new(false),
@@ -118,6 +121,7 @@ impl Body for LoopBody {
     fn traverse(&self, visitor: &mut Visitor<'_>) {
         visitor.slot(&self.thread_id);
         visitor.slot(&self.task_factory);
+        visitor.slot(&self.idle);
         if let Ok(files) = self.files.try_borrow() {
             for (_, file) in files.iter() {
                 visitor.owned(file);
@@ -142,6 +146,7 @@ impl Body for LoopBody {
     fn clear(&self) {
         self.thread_id.clear();
         self.task_factory.clear();
+        self.idle.clear();
         drop(self.files.take());
         drop(self.take_everything());
     }

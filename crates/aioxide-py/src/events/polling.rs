@@ -27,17 +27,29 @@ pub enum Wait {
 /// # Errors
 /// Of signal handlers and of protocols' KeyboardInterrupt; of the poller itself.
 pub fn poll(this: &Bound<'_, Loop>, io: &Io, wait: Wait) -> PyResult<()> {
-    let py = this.py();
-    let body = this.body();
     receive(io);
-    tasks::leave_current(this.as_any(), body)?;
-    let timeout = match wait {
-        Wait::No => Some(Duration::ZERO),
-        Wait::UntilWork => {
+    tasks::leave_current(this.as_any(), this.body())?;
+    match (wait, this.body().idle.get(this.py())) {
+        (Wait::No, _) => ask(this, io, Some(Duration::ZERO)).map(drop),
+        (Wait::UntilWork, None) => {
             let now = timing::now(this)?;
-            io.engine.borrow_mut().begin_wait(now)
+            let timeout = io.engine.borrow_mut().begin_wait(now);
+            ask(this, io, timeout).map(drop)
         }
-    };
+        (Wait::UntilWork, Some(idle)) => poll_as_told(this, io, &idle),
+    }
+}
+
+/// Whether the poller had news.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum News {
+    None,
+    Some,
+}
+
+/// Asks the poller, for so long at most, and acts on what it says.
+fn ask(this: &Bound<'_, Loop>, io: &Io, timeout: Option<Duration>) -> PyResult<News> {
+    let py = this.py();
     let mut events = io.events.take();
     let polled = if timeout == Some(Duration::ZERO) {
         io.poller.wait(&mut events, timeout)
@@ -52,6 +64,7 @@ pub fn poll(this: &Bound<'_, Loop>, io: &Io, wait: Wait) -> PyResult<()> {
         polled
     };
     io.engine.borrow_mut().end_wait();
+    let news = if events.is_empty() { News::None } else { News::Some };
     let told = polled
         .map_err(|error| os_error(&error))
         .and_then(|()| tell(this, io, &events));
@@ -60,7 +73,30 @@ pub fn poll(this: &Bound<'_, Loop>, io: &Io, wait: Wait) -> PyResult<()> {
     told?;
     receive(io);
     expire(this, io)?;
-    py.check_signals()
+    py.check_signals()?;
+    Ok(news)
+}
+
+/// Polls where somebody else decides what happens when there is nothing to do: `idle(when)` is told the
+/// time of the next timer, None without one. It moves the loop's clock and returns None, or returns how many
+/// seconds, at most, to wait for events in real time.
+fn poll_as_told(this: &Bound<'_, Loop>, io: &Io, idle: &Bound<'_, PyAny>) -> PyResult<()> {
+    if ask(this, io, Some(Duration::ZERO))? == News::Some || io.engine.borrow().ready_len() > 0 {
+        return Ok(());
+    }
+    let when = io.engine.borrow().timers.next_deadline().map(timing::seconds);
+    let patience: Option<f64> = idle.call1((when,))?.extract()?;
+    let Some(patience) = patience else {
+        return ask(this, io, Some(Duration::ZERO)).map(drop);
+    };
+    // Infinity, and what no Duration can hold, is no limit.
+    let timeout = Duration::try_from_secs_f64(patience.max(0.0)).ok();
+    let now = timing::now(this)?;
+    let timeout = match io.engine.borrow_mut().begin_wait(now) {
+        Some(Duration::ZERO) => Some(Duration::ZERO),
+        _ => timeout,
+    };
+    ask(this, io, timeout).map(drop)
 }
 
 /// Moves what other threads sent into the ready queue.
