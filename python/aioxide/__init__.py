@@ -4,6 +4,7 @@
 - ``new_event_loop``: the factory for ``asyncio.Runner(loop_factory=...)``, uvicorn's ``--loop`` and their like;
 - ``install()``, ``uninstall()``: let asyncio itself use aioxide, for programs that do not know of it;
 - ``import aioxide as asyncio``: every name of asyncio, native where there is a native one;
+- ``run(main(), strict=True)``: bad practice is an error;
 - ``watch()``: reports a coroutine that blocks the loop, while it blocks.
 
 ``python -m aioxide app.py`` runs a program that way, unchanged.
@@ -30,6 +31,7 @@ from .namespace import complete as _complete
 from .namespace import continue_with as _continue_with
 from .policy import EventLoopPolicy
 from .runners import Runner, run
+from .strict import Strict, StrictModeError
 from .watchdog import BlockedReport, Watch, watch
 
 if _typing.TYPE_CHECKING:
@@ -69,6 +71,8 @@ __all__ = [
     "Future",
     "Handle",
     "Runner",
+    "Strict",
+    "StrictModeError",
     "Task",
     "TimerHandle",
     "Watch",

@@ -141,6 +141,9 @@ class Task(_AsyncioTask[_T_co]):
     @property
     def _steps(self) -> int:
         """How often it was stepped. Not in asyncio."""
+    @property
+    def _waits(self) -> int:
+        """How often it waited for a future. Not in asyncio."""
 
     if sys.version_info >= (3, 12):
         def __init__(
@@ -454,6 +457,7 @@ class LoopCore:
     _stopping: bool
     _task_factory: Callable[..., Any] | None
     _idle: Callable[[float | None], float | None] | None
+    _observer: Callable[[Task[Any], BaseException], object] | None
     _thread_id: int | None
     def __setattr__(self, name: str, value: Any, /) -> None:
         """A method that is replaced on the loop, or in a subclass, is called by native code, too."""

@@ -32,10 +32,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from . import runners
 from .events import EventLoop
+from .stacks import await_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from types import FrameType
 
 __all__ = ("Deadlock", "VirtualClock", "VirtualLoop")
 
@@ -156,7 +156,9 @@ class VirtualLoop(EventLoop):
             return True
         pool: Any = getattr(self, "_default_executor", None)
         idle = {*getattr(pool, "_threads", ()), threading.current_thread()}
-        return any(thread not in idle and thread.name != "aioxide-watch" for thread in threading.enumerate())
+        return any(
+            thread not in idle and not thread.name.startswith("aioxide-") for thread in threading.enumerate()
+        )
 
 
 def _describe_deadlock(loop: EventLoop) -> str:
@@ -179,22 +181,3 @@ def _describe_wait(task: asyncio.Task[Any]) -> str:
     else:
         reason = "is ready" if waiter is None else f"waits for a {type(waiter).__name__}"
     return f"{reason} in {' > '.join(places)}" if places else reason
-
-
-def await_stack(task: asyncio.Task[Any]) -> list[FrameType]:
-    """Return the frames of a suspended task, the outermost first: its coroutine and those that it awaits."""
-    frames = []
-    awaited: Any = task.get_coro()
-    while awaited is not None:
-        for frame_name, next_name in _SUSPENDED:
-            if (frame := getattr(awaited, frame_name, None)) is not None:
-                frames.append(frame)
-                awaited = getattr(awaited, next_name)
-                break
-        else:
-            awaited = None
-    return frames
-
-
-#: Where coroutines, generators and asynchronous generators keep their frame, and what they wait for.
-_SUSPENDED = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))

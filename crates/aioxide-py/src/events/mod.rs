@@ -57,6 +57,8 @@ pub struct LoopBody {
     task_factory: Slot,
     /// Asked what to do when there is nothing to do, instead of waiting: a clock that takes no time.
     idle: Slot,
+    /// Told of each task that failed while nobody waited for it.
+    pub observer: Slot,
     /// A method that natives would bypass was replaced, in a subclass or on the instance.
     hooked: Cell<bool>,
     /// Somebody replaced `time()`: a virtual clock.
@@ -107,6 +109,7 @@ impl Body for LoopBody {
             thread_id: Slot::empty(),
             task_factory: Slot::empty(),
             idle: Slot::empty(),
+            observer: Slot::empty(),
             hooked: Cell::new(false),
             time_hooked: Cell::new(false),
             tasks_hooked: Cell::new(false),
@@ -122,6 +125,7 @@ impl Body for LoopBody {
         visitor.slot(&self.thread_id);
         visitor.slot(&self.task_factory);
         visitor.slot(&self.idle);
+        visitor.slot(&self.observer);
         if let Ok(files) = self.files.try_borrow() {
             for (_, file) in files.iter() {
                 visitor.owned(file);
@@ -147,6 +151,7 @@ impl Body for LoopBody {
         self.thread_id.clear();
         self.task_factory.clear();
         self.idle.clear();
+        self.observer.clear();
         drop(self.files.take());
         drop(self.take_everything());
     }

@@ -20,6 +20,7 @@ pub fn task_attributes(builder: TypeBuilder) -> TypeBuilder {
         .attribute(getter(c"_coro", coroutine))
         .attribute(getter(c"_fut_waiter", waiter))
         .attribute(getter(c"_steps", steps))
+        .attribute(getter(c"_waits", waits))
 }
 
 fn boolean(py: Python<'_>, value: bool) -> Bound<'_, PyAny> {
@@ -51,4 +52,9 @@ fn waiter<'py>(this: &Bound<'py, Task>) -> Returned<'py> {
 /// How often the task was stepped: a probe, not in asyncio.
 fn steps<'py>(this: &Bound<'py, Task>) -> Returned<'py> {
     Ok(this.body().steps.get().into_pyobject(this.py())?.into_any())
+}
+
+/// How often the task waited for a future: a probe, not in asyncio.
+fn waits<'py>(this: &Bound<'py, Task>) -> Returned<'py> {
+    Ok(this.body().waits.get().into_pyobject(this.py())?.into_any())
 }

@@ -58,6 +58,8 @@ pub struct TaskBody {
     pub(super) cancel_requests: Cell<i32>,
     /// How often it was stepped.
     pub(super) steps: Cell<u32>,
+    /// How often it waited for something: a task whose steps grow and whose waits do not is spinning.
+    pub(super) waits: Cell<u32>,
     links: Links,
 }
 
@@ -123,6 +125,7 @@ impl TaskBody {
             log_destroy_pending: Cell::new(true),
             cancel_requests: Cell::new(0),
             steps: Cell::new(0),
+            waits: Cell::new(0),
             links: Links::unlinked(),
         }
     }

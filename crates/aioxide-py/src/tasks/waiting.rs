@@ -80,6 +80,7 @@ fn wait_for_native<'py, B: FutureLike>(
 #[inline]
 fn waiting<'py>(this: &Bound<'py, Task>, future: &Bound<'py, PyAny>) -> PyResult<()> {
     let body = this.body();
+    body.waits.set(body.waits.get().wrapping_add(1));
     body.waiter.set(Owned::new(future));
     if body.must_cancel.get() {
         let message = body.future().rare().and_then(|rare| rare.cancel_message.get(this.py()));
