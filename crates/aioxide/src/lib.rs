@@ -60,6 +60,7 @@
 
 mod budget;
 mod clock;
+mod driver;
 mod engine;
 mod fds;
 mod inbox;
@@ -70,6 +71,7 @@ mod timers;
 
 pub use budget::{PollBudget, PollPolicy};
 pub use clock::{Clock, Deadline, now};
+pub use driver::Driver;
 pub use engine::Engine;
 pub use fds::FdTable;
 pub use inbox::Inbox;

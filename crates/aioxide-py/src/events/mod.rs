@@ -84,6 +84,8 @@ struct Io {
     inbox: Arc<Inbox<Entry>>,
     fds: RefCell<FdTable<Watch>>,
     strict: bool,
+    /// Sleeps in the poller's place while it has work: a Rust runtime of another extension module.
+    driver: Cell<Option<aioxide::Driver>>,
     /// The poller waits, with the GIL released, and nobody has woken it up yet.
     asleep: Cell<bool>,
     /// Taken while the loop polls.
@@ -295,6 +297,7 @@ fn open<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
         engine: RefCell::new(engine),
         fds: RefCell::new(FdTable::new()),
         strict,
+        driver: Cell::new(None),
         asleep: Cell::new(false),
         events: Cell::new(Vec::new()),
     };

@@ -51,17 +51,13 @@ enum News {
 fn ask(this: &Bound<'_, Loop>, io: &Io, timeout: Option<Duration>) -> PyResult<News> {
     let py = this.py();
     let mut events = io.events.take();
-    let polled = if timeout == Some(Duration::ZERO) {
-        io.poller.wait(&mut events, timeout)
-    } else {
-        let probe = Arc::clone(io.engine.borrow().probe());
-        probe.leave_callbacks();
-        let poller = &*io.poller;
-        io.asleep.set(true);
-        let polled = py.detach(|| poller.wait(&mut events, timeout));
-        io.asleep.set(false);
-        probe.enter_callbacks();
-        polled
+    let polled = match io.driver.get().filter(|driver| (driver.wants)()) {
+        Some(driver) => wait_driven(py, io, driver, &mut events, timeout),
+        None if timeout == Some(Duration::ZERO) => io.poller.wait(&mut events, timeout),
+        None => {
+            let poller = &*io.poller;
+            asleep(py, io, || poller.wait(&mut events, timeout))
+        }
     };
     io.engine.borrow_mut().end_wait();
     let news = if events.is_empty() { News::None } else { News::Some };
@@ -75,6 +71,44 @@ fn ask(this: &Bound<'_, Loop>, io: &Io, timeout: Option<Duration>) -> PyResult<N
     expire(this, io)?;
     py.check_signals()?;
     Ok(news)
+}
+
+/// Runs `wait` without the GIL, as the loop's sleep.
+fn asleep<R: Send>(py: Python<'_>, io: &Io, wait: impl Send + FnOnce() -> R) -> R {
+    let probe = Arc::clone(io.engine.borrow().probe());
+    probe.leave_callbacks();
+    io.asleep.set(true);
+    let waited = py.detach(wait);
+    io.asleep.set(false);
+    probe.enter_callbacks();
+    waited
+}
+
+/// Polls while another runtime has work on this thread: that one sleeps, and watches our poller.
+///
+/// The poller is asked first, because the other one sees only what is new to it; then the other runtime has its
+/// turn, however busy the loop is.
+fn wait_driven(
+    py: Python<'_>,
+    io: &Io,
+    driver: aioxide::Driver,
+    events: &mut Vec<aioxide::Event>,
+    timeout: Option<Duration>,
+) -> std::io::Result<()> {
+    io.poller.wait(events, Some(Duration::ZERO))?;
+    let nanos = match timeout {
+        Some(timeout) if events.is_empty() => u64::try_from(timeout.as_nanos()).unwrap_or(aioxide::Driver::FOREVER),
+        Some(_) => 0,
+        None if events.is_empty() => aioxide::Driver::FOREVER,
+        None => 0,
+    };
+    let poller = io.poller.as_raw_fd();
+    asleep(py, io, || (driver.park)(poller, nanos));
+    (driver.unparked)();
+    if events.is_empty() {
+        io.poller.wait(events, Some(Duration::ZERO))?;
+    }
+    Ok(())
 }
 
 /// Polls where somebody else decides what happens when there is nothing to do: `idle(when)` is told the

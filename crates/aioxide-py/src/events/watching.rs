@@ -13,7 +13,7 @@ use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
 use super::{Loop, LoopBody};
 use crate::errors::os_error;
 use crate::handles::{self, Parts};
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs, method_one};
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, driver_in, method, method_noargs, method_one};
 
 /// Who is told.
 pub enum Watch {
@@ -78,6 +78,11 @@ pub fn watching_methods(builder: TypeBuilder) -> TypeBuilder {
             watched_fds,
         ))
         .method(method_noargs(c"_epoll_fd", c"The poller's own descriptor.", poller_fd))
+        .method(method_one(
+            c"_drive",
+            c"Lets a Rust runtime sleep in the loop's place, given its driver in a capsule; False if another does.",
+            drive,
+        ))
         .method(method_noargs(
             c"_close_engine",
             c"Forgets every callback and descriptor.",
@@ -286,4 +291,18 @@ fn close_engine<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     drop((released, unwatched, io, files));
     body.read_buffer.take();
     Ok(this.py().None().into_bound(this.py()))
+}
+
+/// `_drive(capsule)`: see [`aioxide::Driver`].
+fn drive<'py>(this: &Bound<'py, Loop>, capsule: &Bound<'py, PyAny>) -> Returned<'py> {
+    let driver = driver_in(capsule)?;
+    let io = this.body().io()?;
+    let known = io.driver.get();
+    let is_ours = known.is_none_or(|known| std::ptr::fn_addr_eq(known.park, driver.park));
+    // A loop with a virtual clock decides itself how long it sleeps.
+    let accepted = is_ours && this.body().idle.is_empty();
+    if accepted {
+        io.driver.set(Some(driver));
+    }
+    Ok(PyBool::new(this.py(), accepted).to_owned().into_any())
 }

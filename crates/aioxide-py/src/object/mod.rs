@@ -22,6 +22,7 @@ mod args;
 mod call;
 pub mod compat;
 pub mod descriptor;
+mod driver;
 mod links;
 mod methods;
 mod native;
@@ -32,6 +33,7 @@ pub use args::Args;
 pub use call::{
     Sent, StaticMethod, bound_function, bytes, call_method_one, call_tuple, copy_context, in_context, send, throw,
 };
+pub use driver::driver_in;
 pub use links::{Head, Links, linked};
 pub use methods::{
     Resumed, Returned, await_slot, class_method_one, finalize_slot, function, getter, getter_setter, init_slots,
