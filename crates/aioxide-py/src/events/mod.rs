@@ -41,7 +41,7 @@ pub enum Entry {
     Task(Owned),
     /// A handle of any kind.
     Handle(Owned),
-    /// The future of a `sleep()`, to be given its result unless it was cancelled.
+    /// A `sleep()`, or the future of one, whose time has come.
     Sleep(Owned),
 }
 

@@ -20,10 +20,10 @@ use pyo3::types::PyDict;
 use super::polling::{self, Wait};
 use super::{Entry, Io, Loop, LoopBody};
 use crate::errors::loop_closed;
-use crate::futures::{FutureBody, FutureLike, set_result};
 use crate::handles;
 use crate::imports::imports;
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, as_exact, method, method_noargs};
+use crate::object::{Args, BodyOf, Returned, TypeBuilder, as_exact, method, method_noargs};
+use crate::sleep;
 use crate::tasks::{self, ContextIs, TaskBody};
 
 /// Adds the methods.
@@ -202,21 +202,8 @@ fn run_entry_now(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> PyRe
             tasks::leave_current(this.as_any(), body)?;
             handles::run(handle.bind(py))
         }
-        Entry::Sleep(future) => wake_sleeper(future.bind(py)),
+        Entry::Sleep(sleeper) => sleep::fire(sleeper.bind(py)),
     }
-}
-
-/// Ends a `sleep()`: the result was put into the future's outcome beforehand.
-fn wake_sleeper(future: &Bound<'_, PyAny>) -> PyResult<()> {
-    let Some(future) = as_exact::<FutureBody>(future) else {
-        return Ok(());
-    };
-    let state = future.body().future();
-    if state.done() {
-        return Ok(());
-    }
-    let result = state.outcome.get_or_none(future.py());
-    set_result(future, Owned::from(result))
 }
 
 /// Debug mode: names what took longer than `slow_callback_duration`, in asyncio's words.

@@ -36,7 +36,7 @@ pub use current::leave as leave_current;
 pub use init::{Parts, create_in_running_loop, create_task};
 pub use methods::build;
 pub use step::{ContextIs, run};
-pub use waiting::{context_of, wakeup_of};
+pub use waiting::{context_of, wait_instead, wake, wakeup_of};
 
 /// The body of a `Task`.
 pub struct TaskBody {

@@ -13,11 +13,12 @@ use pyo3::types::PyDict;
 
 use super::step::{self, ContextIs};
 use super::{Task, TaskBody, cancellation, make_ready};
-use crate::futures::{Callback, FutureBody, FutureLike, State};
+use crate::futures::{Callback, Future, FutureBody, FutureLike, State};
 use crate::imports::imports;
 use crate::object::{
     BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, method_noargs, method_one,
 };
+use crate::sleep::{self, SleepBody};
 
 /// Makes the task wait for what its coroutine yielded; an object that cannot be waited for is an error
 /// that is thrown back into the coroutine.
@@ -33,7 +34,30 @@ pub fn wait_for<'py>(
     if let Some(task) = as_exact::<TaskBody>(yielded) {
         return wait_for_native(this, event_loop, task);
     }
+    if let Some(asleep) = as_exact::<SleepBody>(yielded)
+        && sleep::wait_by(asleep, this)
+    {
+        return waiting(this, yielded);
+    }
     wait_for_foreign(this, event_loop, yielded)
+}
+
+/// Makes a task ready that waits for a sleep.
+///
+/// # Errors
+/// RuntimeError if its loop is closed.
+pub fn wake(this: &Bound<'_, Task>) -> PyResult<()> {
+    let event_loop = this.body().future().require_loop(this.py())?;
+    make_ready(this, &event_loop)
+}
+
+/// Lets a task that waits for a sleep wait for the future that stands for it.
+pub fn wait_instead(this: &Bound<'_, Task>, future: &Bound<'_, Future>) {
+    future.body().future().callbacks.push(Callback {
+        callable: Owned::new(this.as_any()),
+        context: None,
+    });
+    this.body().waiter.set(Owned::new(future.as_any()));
 }
 
 #[inline]
@@ -187,6 +211,9 @@ pub fn failure_of<'py>(waiter: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py,
     }
     if let Some(task) = as_exact::<TaskBody>(waiter) {
         return failure_of_native(task);
+    }
+    if let Some(asleep) = as_exact::<SleepBody>(waiter) {
+        return sleep::failure_of(asleep);
     }
     let py = waiter.py();
     Ok(waiter
