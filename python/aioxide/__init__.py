@@ -56,7 +56,7 @@ if _typing.TYPE_CHECKING:
     )
 else:
     # Every task and future counts as one of ours and as one of asyncio's: to a type checker they are the same.
-    from ._aioxide import Future, Handle, Task, TimerHandle, create_task, sleep
+    from ._aioxide import Future, Handle, Task, TimerHandle, create_task, gather, sleep
 
     if sys.version_info >= (3, 12):
         from .namespace import eager_task_factory as eager_task_factory
@@ -81,6 +81,7 @@ __all__ = [
     "new_event_loop",
     "run",
     "create_task",
+    "gather",
     "sleep",
     "uninstall",
     "watch",

@@ -10,7 +10,7 @@ import sys
 from _asyncio import Future as _AsyncioFuture
 from _asyncio import Task as _AsyncioTask
 from asyncio.transports import _FlowControlMixin
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from contextvars import Context
 from socket import socket
 from traceback import StackSummary
@@ -30,6 +30,7 @@ __all__ = [
     "LoopCore",
     "sleep",
     "create_task",
+    "gather",
     "live_tasks",
 ]
 
@@ -326,6 +327,13 @@ def create_task(
     """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
 
     RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
+    """
+
+def gather(*coros_or_futures: Awaitable[Any], return_exceptions: bool = False) -> asyncio.Future[list[Any]]:
+    """Return a future for the list of their results, in the order given; a coroutine becomes a task.
+
+    Fails as soon as one of them does, unless ``return_exceptions``: then exceptions are results. Cancelling it cancels
+    every child. Source: ``asyncio.tasks``.
     """
 
 def _prepare() -> None: ...

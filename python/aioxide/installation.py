@@ -21,7 +21,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from . import namespace
-from ._aioxide import Future, Task, create_task, sleep
+from ._aioxide import Future, Task, create_task, gather, sleep
 from .events import EventLoop, new_event_loop
 from .policy import EventLoopPolicy
 
@@ -73,6 +73,8 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
     (asyncio.futures, "_CFuture", Future),
     (asyncio, "create_task", create_task),
     (asyncio.tasks, "create_task", create_task),
+    (asyncio, "gather", gather),
+    (asyncio.tasks, "gather", gather),
     (asyncio, "sleep", sleep),
     (asyncio.tasks, "sleep", sleep),
     (asyncio.streams, "sleep", sleep),

@@ -38,6 +38,8 @@ pub struct Imports {
     pub current_tasks: Py<PyDict>,
     /// `asyncio.tasks.create_task`, Python.
     pub create_task: Py<PyAny>,
+    /// `asyncio.gather`, Python.
+    pub gather: Py<PyAny>,
     /// `asyncio.base_events.BaseEventLoop`.
     pub base_event_loop: Py<PyType>,
     /// `types.GenericAlias`.
@@ -88,6 +90,7 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         set_wakeup_fd: py.import("signal")?.getattr("set_wakeup_fd")?.unbind(),
         current_tasks: tasks.getattr("_current_tasks")?.cast_into()?.unbind(),
         create_task: tasks.getattr("create_task")?.unbind(),
+        gather: tasks.getattr("gather")?.unbind(),
         base_event_loop: py
             .import("asyncio.base_events")?
             .getattr("BaseEventLoop")?

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `object` | the unsafe room: native objects over the C API |
 //! | `futures`, `tasks`, `sleep` | what is awaited |
+//! | `gather` | one future for the results of many |
 //! | `handles` | what the loop was asked to run |
 //! | `events` | the loop |
 //! | `transports` | TCP |
@@ -12,6 +13,7 @@
 mod errors;
 mod events;
 mod futures;
+mod gather;
 mod handles;
 mod imports;
 mod object;
@@ -70,6 +72,11 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "create_task",
         object::function(module, c"create_task", doc, tasks::create_in_running_loop)?,
     )?;
+    let gathering = gather::build(py)?;
+    module.getattr("Future")?.call_method1("register", (&gathering,))?;
+    module.setattr("_GatheringFuture", gathering)?;
+    let doc = c"gather(*coros_or_futures, return_exceptions=False)\n--\n\nReturns a future for the list of their results, in the order given.";
+    module.add("gather", object::function(module, c"gather", doc, gather::gather)?)?;
     // Not by `add_function`, which would export it.
     module.setattr("_prepare", wrap_pyfunction!(_prepare, module)?)?;
     module.add_function(wrap_pyfunction!(live_tasks, module)?)?;

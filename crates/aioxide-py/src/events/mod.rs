@@ -43,6 +43,8 @@ pub enum Entry {
     Handle(Owned),
     /// A `sleep()`, or the future of one, whose time has come.
     Sleep(Owned),
+    /// A gathering future and the child that has ended. Boxed, so that an entry stays two words.
+    Child(Box<(Owned, Owned)>),
 }
 
 /// The body of `LoopCore`.
@@ -137,7 +139,7 @@ impl Body for LoopBody {
         let Some(io) = &*io else { return };
         if let Ok(engine) = io.engine.try_borrow() {
             for entry in engine.ready.iter().chain(engine.timers.iter().map(|(_, entry)| entry)) {
-                visitor.owned(entry.object());
+                entry.traverse(visitor);
             }
         }
         if let Ok(fds) = io.fds.try_borrow() {
@@ -164,6 +166,14 @@ impl Entry {
     pub fn object(&self) -> &Owned {
         match self {
             Entry::Task(object) | Entry::Handle(object) | Entry::Sleep(object) => object,
+            Entry::Child(pair) => &pair.0,
+        }
+    }
+
+    fn traverse(&self, visitor: &mut Visitor<'_>) {
+        visitor.owned(self.object());
+        if let Entry::Child(pair) = self {
+            visitor.owned(&pair.1);
         }
     }
 }

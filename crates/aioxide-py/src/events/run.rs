@@ -20,6 +20,7 @@ use pyo3::types::PyDict;
 use super::polling::{self, Wait};
 use super::{Entry, Io, Loop, LoopBody};
 use crate::errors::loop_closed;
+use crate::gather;
 use crate::handles;
 use crate::imports::imports;
 use crate::object::{Args, BodyOf, Returned, TypeBuilder, as_exact, method, method_noargs};
@@ -203,6 +204,12 @@ fn run_entry_now(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> PyRe
             handles::run(handle.bind(py))
         }
         Entry::Sleep(sleeper) => sleep::fire(sleeper.bind(py)),
+        Entry::Child(pair) => {
+            tasks::leave_current(this.as_any(), body)?;
+            let (gatherer, child) = &**pair;
+            gather::child_done(gatherer.bind(py).cast()?, child.bind(py))
+                .or_else(|error| handles::report(this.as_any(), gatherer.bind(py), error))
+        }
     }
 }
 

@@ -198,7 +198,8 @@ fn class_getitem<'py>(class: &Bound<'py, PyAny>, item: &Bound<'py, PyAny>) -> Re
     imports(class.py())?.generic_alias.bind(class.py()).call1((class, item))
 }
 
-fn repr<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
+/// `__repr__`, in asyncio's words.
+pub fn repr<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
     this.body().future().require_initialised()?;
     imports(this.py())?.future_repr.bind(this.py()).call1((this,))
 }

@@ -17,9 +17,10 @@ use pyo3::types::{PyList, PyType};
 use super::callbacks::{Callback, Callbacks};
 use crate::errors::{invalid_state, loop_closed};
 use crate::events::{Entry, LoopBody};
+use crate::gather::{self, GatherBody};
 use crate::handles;
 use crate::imports::imports;
-use crate::object::{Body, BodyOf, Native, Owned, Slot, Visitor, as_native, compat, copy_context};
+use crate::object::{Body, BodyOf, Native, Owned, Slot, Visitor, as_exact, as_native, compat, copy_context};
 
 /// How far a future is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -352,6 +353,9 @@ pub fn schedule(event_loop: &Bound<'_, PyAny>, callback: Callback, future: &Boun
             return Err(loop_closed());
         }
         match callback.context {
+            None if as_exact::<GatherBody>(callback.callable.bind(py)).is_some() => {
+                native.push(Entry::Child(Box::new((callback.callable, Owned::new(future)))));
+            }
             None => native.push(Entry::Task(callback.callable)),
             Some(context) => {
                 let handle = handles::for_callback(event_loop, callback.callable, future, context)?;
@@ -373,6 +377,9 @@ pub fn as_python<'py>(py: Python<'py>, callback: Callback) -> PyResult<(Bound<'p
         Some(context) => Ok((callback.callable.into_bound(py), context.into_bound(py))),
         None => {
             let task = callback.callable.into_bound(py);
+            if let Some(gatherer) = as_exact::<GatherBody>(&task) {
+                return Ok((gather::listener_of(gatherer)?, copy_context(py)?.into_bound(py)));
+            }
             let context = crate::tasks::context_of(&task)?;
             Ok((crate::tasks::wakeup_of(&task)?, context))
         }

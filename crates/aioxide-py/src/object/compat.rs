@@ -9,6 +9,8 @@ pub const HAS_EAGER_START: bool = cfg!(Py_3_12);
 pub const HAS_TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
 /// Whether `uncancel()` down to zero also takes back a cancellation not yet delivered (3.13).
 pub const UNCANCEL_CLEARS_MUST_CANCEL: bool = cfg!(Py_3_13);
+/// Whether `gather()` looks at once at children that are done already (3.12); before, a turn later.
+pub const GATHER_TAKES_DONE_AT_ONCE: bool = cfg!(Py_3_12);
 /// Whether `asyncio.sleep(nan)` is refused (3.13).
 pub const SLEEP_REFUSES_NAN: bool = cfg!(Py_3_13);
 

@@ -176,10 +176,22 @@ pub fn name_of(name: &Bound<'_, PyAny>) -> PyResult<Owned> {
     Ok(name.str()?.into_any().into())
 }
 
+/// Whether it is a coroutine of Python or a `sleep()`: what needs no closer look.
+#[inline]
+pub fn is_plain_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    let Ok(imports) = imports(object.py()) else {
+        return false;
+    };
+    object.get_type().is(imports.coroutine.bind(object.py())) || object.is_instance_of::<crate::sleep::Sleep>()
+}
+
 fn is_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let imports = imports(object.py())?;
-    if object.get_type().is(imports.coroutine.bind(object.py())) || object.is_instance_of::<crate::sleep::Sleep>() {
+    if is_plain_coroutine(object) {
         return Ok(true);
     }
-    imports.iscoroutine.bind(object.py()).call1((object,))?.is_truthy()
+    imports(object.py())?
+        .iscoroutine
+        .bind(object.py())
+        .call1((object,))?
+        .is_truthy()
 }

@@ -32,8 +32,9 @@ use pyo3::prelude::*;
 use crate::futures::{FutureLike, FutureState};
 use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visitor, as_native};
 
+pub use cancellation::pass_on;
 pub use current::leave as leave_current;
-pub use init::{Parts, create_in_running_loop, create_task};
+pub use init::{Parts, create_in_running_loop, create_task, is_plain_coroutine};
 pub use methods::build;
 pub use step::{ContextIs, run};
 pub use waiting::{context_of, wait_instead, wake, wakeup_of};
@@ -53,7 +54,7 @@ pub struct TaskBody {
     number: Cell<u64>,
     /// A cancellation that could not be passed to `waiter`.
     pub(super) must_cancel: Cell<bool>,
-    pub(super) log_destroy_pending: Cell<bool>,
+    pub log_destroy_pending: Cell<bool>,
     /// `cancelling()`.
     pub(super) cancel_requests: Cell<i32>,
     /// How often it was stepped.

@@ -14,6 +14,7 @@ use pyo3::types::PyDict;
 use super::step::{self, ContextIs};
 use super::{Task, TaskBody, cancellation, make_ready};
 use crate::futures::{Callback, Future, FutureBody, FutureLike, State};
+use crate::gather::GatherBody;
 use crate::imports::imports;
 use crate::object::{
     BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, method_noargs, method_one,
@@ -33,6 +34,9 @@ pub fn wait_for<'py>(
     }
     if let Some(task) = as_exact::<TaskBody>(yielded) {
         return wait_for_native(this, event_loop, task);
+    }
+    if let Some(gatherer) = as_exact::<GatherBody>(yielded) {
+        return wait_for_native(this, event_loop, gatherer);
     }
     if let Some(asleep) = as_exact::<SleepBody>(yielded)
         && sleep::wait_by(asleep, this)
@@ -214,6 +218,9 @@ pub fn failure_of<'py>(waiter: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py,
     }
     if let Some(asleep) = as_exact::<SleepBody>(waiter) {
         return sleep::failure_of(asleep);
+    }
+    if let Some(gatherer) = as_exact::<GatherBody>(waiter) {
+        return failure_of_native(gatherer);
     }
     let py = waiter.py();
     Ok(waiter
