@@ -20,16 +20,20 @@ NATIVE = {
     "Handle",
     "Runner",
     "Task",
+    "Timeout",
     "TimerHandle",
     "create_task",
+    "gather",
     "new_event_loop",
     "run",
     "sleep",
+    "timeout",
+    "timeout_at",
 }
 if sys.version_info >= (3, 12):
     NATIVE.add("eager_task_factory")
 #: The names that asyncio does not have.
-OWN = {"BlockedReport", "EventLoopPolicy", "Watch", "__version__", "install", "uninstall", "watch"}
+OWN = {"BlockedReport", "EventLoopPolicy", "Strict", "StrictModeError", "Watch", "__version__", "install", "uninstall", "watch"}
 
 SUBMODULES = sorted(
     name for name, value in vars(asyncio).items() if inspect.ismodule(value) and name != "sys"
@@ -67,7 +71,7 @@ def test_a_star_import_gives_every_exported_name():
     exec("from aioxide import *", names)
     assert set(aioxide.__all__) <= names.keys()
     assert names["Task"] is aioxide.Task
-    assert names["gather"] is asyncio.gather
+    assert names["gather"] is aioxide.gather
     assert names["TaskGroup"] is asyncio.TaskGroup
 
 

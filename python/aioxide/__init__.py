@@ -56,7 +56,18 @@ if _typing.TYPE_CHECKING:
     )
 else:
     # Every task and future counts as one of ours and as one of asyncio's: to a type checker they are the same.
-    from ._aioxide import Future, Handle, Task, TimerHandle, create_task, gather, sleep
+    from ._aioxide import (
+        Future,
+        Handle,
+        Task,
+        Timeout,
+        TimerHandle,
+        create_task,
+        gather,
+        sleep,
+        timeout,
+        timeout_at,
+    )
 
     if sys.version_info >= (3, 12):
         from .namespace import eager_task_factory as eager_task_factory
@@ -74,6 +85,7 @@ __all__ = [
     "Strict",
     "StrictModeError",
     "Task",
+    "Timeout",
     "TimerHandle",
     "Watch",
     "__version__",
@@ -83,6 +95,8 @@ __all__ = [
     "create_task",
     "gather",
     "sleep",
+    "timeout",
+    "timeout_at",
     "uninstall",
     "watch",
 ]

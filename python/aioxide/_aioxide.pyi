@@ -31,6 +31,9 @@ __all__ = [
     "sleep",
     "create_task",
     "gather",
+    "timeout",
+    "timeout_at",
+    "Timeout",
     "live_tasks",
 ]
 
@@ -328,6 +331,46 @@ def create_task(
 
     RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
     """
+
+@disjoint_base
+class Timeout:
+    """An asynchronous context manager that cancels the task that entered it when a deadline passes.
+
+    Leaving it then raises TimeoutError. Made by ``timeout()`` and ``timeout_at()``. Source: ``asyncio.timeouts``.
+
+    Differs from asyncio: ``_timeout_handler`` is None where the timer is native.
+    """
+
+    _state: Any
+    _timeout_handler: asyncio.Handle | None
+    _task: asyncio.Task[Any] | None
+    _cancelling: int
+    _when: float | None
+    def __init__(self, when: float | None) -> None: ...
+    def when(self) -> float | None:
+        """Return the deadline, in the loop's seconds, or None."""
+
+    def reschedule(self, when: float | None, /) -> None:
+        """Change the deadline. RuntimeError before it was entered and after it has expired or was left."""
+
+    def expired(self) -> bool:
+        """Return whether the deadline has passed."""
+
+    def _on_timeout(self) -> None: ...
+    def _insert_timeout_error(self, exc_val: BaseException, /) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None: ...
+
+def timeout(delay: float | None) -> Timeout:
+    """Return a timeout that expires ``delay`` seconds from now; None: never. RuntimeError without a running loop."""
+
+def timeout_at(when: float | None) -> Timeout:
+    """Return a timeout that expires at a time of the loop's clock; None: never."""
 
 def gather(*coros_or_futures: Awaitable[Any], return_exceptions: bool = False) -> asyncio.Future[list[Any]]:
     """Return a future for the list of their results, in the order given; a coroutine becomes a task.

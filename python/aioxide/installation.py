@@ -14,6 +14,7 @@ import asyncio.events
 import asyncio.futures
 import asyncio.streams
 import asyncio.tasks
+import asyncio.timeouts
 import asyncio.unix_events
 import os
 import sys
@@ -21,7 +22,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from . import namespace
-from ._aioxide import Future, Task, create_task, gather, sleep
+from ._aioxide import Future, Task, Timeout, create_task, gather, sleep, timeout, timeout_at
 from .events import EventLoop, new_event_loop
 from .policy import EventLoopPolicy
 
@@ -75,6 +76,12 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
     (asyncio.tasks, "create_task", create_task),
     (asyncio, "gather", gather),
     (asyncio.tasks, "gather", gather),
+    (asyncio, "Timeout", Timeout),
+    (asyncio.timeouts, "Timeout", Timeout),
+    (asyncio, "timeout", timeout),
+    (asyncio.timeouts, "timeout", timeout),
+    (asyncio, "timeout_at", timeout_at),
+    (asyncio.timeouts, "timeout_at", timeout_at),
     (asyncio, "sleep", sleep),
     (asyncio.tasks, "sleep", sleep),
     (asyncio.streams, "sleep", sleep),

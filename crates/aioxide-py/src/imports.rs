@@ -40,6 +40,10 @@ pub struct Imports {
     pub create_task: Py<PyAny>,
     /// `asyncio.gather`, Python.
     pub gather: Py<PyAny>,
+    /// `asyncio.timeouts.Timeout`, Python.
+    pub timeout: Py<PyAny>,
+    /// `asyncio.timeouts._State`.
+    pub timeout_state: Py<PyAny>,
     /// `asyncio.base_events.BaseEventLoop`.
     pub base_event_loop: Py<PyType>,
     /// `types.GenericAlias`.
@@ -91,6 +95,8 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         current_tasks: tasks.getattr("_current_tasks")?.cast_into()?.unbind(),
         create_task: tasks.getattr("create_task")?.unbind(),
         gather: tasks.getattr("gather")?.unbind(),
+        timeout: py.import("asyncio.timeouts")?.getattr("Timeout")?.unbind(),
+        timeout_state: py.import("asyncio.timeouts")?.getattr("_State")?.unbind(),
         base_event_loop: py
             .import("asyncio.base_events")?
             .getattr("BaseEventLoop")?

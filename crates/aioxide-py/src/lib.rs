@@ -5,6 +5,7 @@
 //! | `object` | the unsafe room: native objects over the C API |
 //! | `futures`, `tasks`, `sleep` | what is awaited |
 //! | `gather` | one future for the results of many |
+//! | `timeouts` | `timeout()`, `timeout_at()` |
 //! | `coroutines` | coroutines without a Python frame |
 //! | `handles` | what the loop was asked to run |
 //! | `events` | the loop |
@@ -21,6 +22,7 @@ mod imports;
 mod object;
 mod sleep;
 mod tasks;
+mod timeouts;
 mod transports;
 
 use pyo3::prelude::*;
@@ -79,6 +81,14 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("_GatheringFuture", gathering)?;
     let doc = c"gather(*coros_or_futures, return_exceptions=False)\n--\n\nReturns a future for the list of their results, in the order given.";
     module.add("gather", object::function(module, c"gather", doc, gather::gather)?)?;
+    module.add("Timeout", timeouts::build(py)?)?;
+    let doc = c"timeout(delay)\n--\n\nCancels the task that enters it when so many seconds have passed.";
+    module.add("timeout", object::function(module, c"timeout", doc, timeouts::timeout)?)?;
+    let doc = c"timeout_at(when)\n--\n\nCancels the task that enters it at a time of the loop's clock.";
+    module.add(
+        "timeout_at",
+        object::function(module, c"timeout_at", doc, timeouts::timeout_at)?,
+    )?;
     // Not by `add_function`, which would export it.
     module.setattr("_prepare", wrap_pyfunction!(_prepare, module)?)?;
     module.add_function(wrap_pyfunction!(live_tasks, module)?)?;

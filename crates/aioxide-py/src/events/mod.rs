@@ -32,7 +32,7 @@ use crate::object::{
     Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, method, new_slot, setattr_slot,
 };
 
-pub use timing::deadline;
+pub use timing::{deadline, seconds};
 pub use watching::{Direction, Watch};
 
 /// What waits in the ready queue.
@@ -43,6 +43,8 @@ pub enum Entry {
     Handle(Owned),
     /// A `sleep()`, or the future of one, whose time has come.
     Sleep(Owned),
+    /// A `timeout()` whose deadline has passed.
+    Timeout(Owned),
     /// A gathering future and the child that has ended. Boxed, so that an entry stays two words.
     Child(Box<(Owned, Owned)>),
 }
@@ -165,7 +167,7 @@ impl Entry {
     /// The object that it is about.
     pub fn object(&self) -> &Owned {
         match self {
-            Entry::Task(object) | Entry::Handle(object) | Entry::Sleep(object) => object,
+            Entry::Task(object) | Entry::Handle(object) | Entry::Sleep(object) | Entry::Timeout(object) => object,
             Entry::Child(pair) => &pair.0,
         }
     }

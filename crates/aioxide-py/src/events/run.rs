@@ -26,6 +26,7 @@ use crate::imports::imports;
 use crate::object::{Args, BodyOf, Returned, TypeBuilder, as_exact, method, method_noargs};
 use crate::sleep;
 use crate::tasks::{self, ContextIs, TaskBody};
+use crate::timeouts;
 
 /// Adds the methods.
 pub fn run_methods(builder: TypeBuilder) -> TypeBuilder {
@@ -204,6 +205,10 @@ fn run_entry_now(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> PyRe
             handles::run(handle.bind(py))
         }
         Entry::Sleep(sleeper) => sleep::fire(sleeper.bind(py)),
+        Entry::Timeout(timeout) => {
+            tasks::leave_current(this.as_any(), body)?;
+            timeouts::fire(timeout.bind(py)).or_else(|error| handles::report(this.as_any(), timeout.bind(py), error))
+        }
         Entry::Child(pair) => {
             tasks::leave_current(this.as_any(), body)?;
             let (gatherer, child) = &**pair;

@@ -77,6 +77,15 @@ pub fn exit(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<(
     current.del_item(event_loop)
 }
 
+/// The task that the running loop is stepping, if the loop is ours and it is.
+pub fn stepping_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let event_loop = imports(py)?.running_loop.bind(py).call0()?;
+    match as_native::<LoopBody>(&event_loop) {
+        Some(native) if native.body().stepping.get() => imports(py)?.current_tasks.bind(py).get_item(&event_loop),
+        _ => Ok(None),
+    }
+}
+
 /// Says that no task is running in this loop.
 #[inline]
 pub fn leave(event_loop: &Bound<'_, PyAny>, body: &LoopBody) -> PyResult<()> {

@@ -32,8 +32,8 @@ use pyo3::prelude::*;
 use crate::futures::{FutureLike, FutureState};
 use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visitor, as_native};
 
-pub use cancellation::pass_on;
-pub use current::leave as leave_current;
+pub use cancellation::{pass_on, request as request_cancel};
+pub use current::{leave as leave_current, stepping_task};
 pub use init::{Parts, create_in_running_loop, create_task, is_plain_coroutine};
 pub use methods::build;
 pub use step::{ContextIs, run};
@@ -145,6 +145,19 @@ impl TaskBody {
 /// Every native task that was started and has not finished, of all loops.
 pub fn live(py: Python<'_>) -> Vec<Bound<'_, PyAny>> {
     crate::object::linked(py, &LIVE)
+}
+
+/// The task's loop.
+///
+/// # Errors
+/// RuntimeError if the task was never initialised.
+pub fn loop_of<'py>(this: &Bound<'py, Task>) -> PyResult<Bound<'py, PyAny>> {
+    this.body().future().require_loop(this.py())
+}
+
+/// `cancelling()`: how many requests to cancel it have not been withdrawn.
+pub fn cancel_requests(this: &Bound<'_, Task>) -> i32 {
+    this.body().cancel_requests.get()
 }
 
 /// Puts a ready task at the end of its loop's queue: natively on our loop, else by `call_soon`.
