@@ -33,7 +33,17 @@ NATIVE = {
 if sys.version_info >= (3, 12):
     NATIVE.add("eager_task_factory")
 #: The names that asyncio does not have.
-OWN = {"BlockedReport", "EventLoopPolicy", "Strict", "StrictModeError", "Watch", "__version__", "install", "uninstall", "watch"}
+OWN = {
+    "BlockedReport",
+    "EventLoopPolicy",
+    "Strict",
+    "StrictModeError",
+    "Watch",
+    "__version__",
+    "install",
+    "uninstall",
+    "watch",
+}
 
 SUBMODULES = sorted(
     name for name, value in vars(asyncio).items() if inspect.ismodule(value) and name != "sys"
