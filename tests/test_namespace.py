@@ -20,6 +20,7 @@ NATIVE = {
     "Handle",
     "Runner",
     "Task",
+    "TaskGroup",
     "Timeout",
     "TimerHandle",
     "create_task",
@@ -82,7 +83,7 @@ def test_a_star_import_gives_every_exported_name():
     assert set(aioxide.__all__) <= names.keys()
     assert names["Task"] is aioxide.Task
     assert names["gather"] is aioxide.gather
-    assert names["TaskGroup"] is asyncio.TaskGroup
+    assert names["Queue"] is asyncio.Queue
 
 
 @pytest.mark.parametrize("submodule", SUBMODULES)

@@ -19,6 +19,7 @@ if _typing.TYPE_CHECKING:
     # Of a name that is imported twice, mypy keeps the first; Python and pyright keep the last, as below.
     from .events import EventLoop, new_event_loop
     from .runners import Runner, run
+    from .taskgroups import TaskGroup
 
 from asyncio import *  # type: ignore[assignment] # noqa: F403
 
@@ -32,12 +33,12 @@ from .namespace import continue_with as _continue_with
 from .policy import EventLoopPolicy
 from .runners import Runner, run
 from .strict import Strict, StrictModeError
+from .taskgroups import TaskGroup
 from .watchdog import BlockedReport, Watch, watch
 
 if _typing.TYPE_CHECKING:
-    # 3.11 forgot to export TaskGroup. The others are asyncio's submodules, which `__getattr__` finds.
+    # asyncio's submodules, which `__getattr__` finds.
     from asyncio import (  # isort: skip
-        TaskGroup as TaskGroup,
         base_events as base_events,
         coroutines as coroutines,
         exceptions as exceptions,
@@ -49,7 +50,6 @@ if _typing.TYPE_CHECKING:
         sslproto as sslproto,
         streams as streams,
         subprocess as subprocess,
-        taskgroups as taskgroups,
         tasks as tasks,
         threads as threads,
         timeouts as timeouts,
@@ -85,6 +85,7 @@ __all__ = [
     "Strict",
     "StrictModeError",
     "Task",
+    "TaskGroup",
     "Timeout",
     "TimerHandle",
     "Watch",

@@ -332,6 +332,16 @@ def create_task(
     RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
     """
 
+@final
+@disjoint_base
+class Children:
+    """The children of a ``TaskGroup`` that was entered."""
+
+    def __init__(self, group: Any, /) -> None: ...
+    def create_task(
+        self, coro: _Coroutine[_T], *, name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[_T]: ...
+
 @disjoint_base
 class Timeout:
     """An asynchronous context manager that cancels the task that entered it when a deadline passes.

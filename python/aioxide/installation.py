@@ -13,6 +13,7 @@ import asyncio
 import asyncio.events
 import asyncio.futures
 import asyncio.streams
+import asyncio.taskgroups
 import asyncio.tasks
 import asyncio.timeouts
 import asyncio.unix_events
@@ -25,6 +26,7 @@ from . import namespace
 from ._aioxide import Future, Task, Timeout, create_task, gather, sleep, timeout, timeout_at
 from .events import EventLoop, new_event_loop
 from .policy import EventLoopPolicy
+from .taskgroups import TaskGroup
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -74,6 +76,8 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
     (asyncio.futures, "_CFuture", Future),
     (asyncio, "create_task", create_task),
     (asyncio.tasks, "create_task", create_task),
+    (asyncio, "TaskGroup", TaskGroup),
+    (asyncio.taskgroups, "TaskGroup", TaskGroup),
     (asyncio, "gather", gather),
     (asyncio.tasks, "gather", gather),
     (asyncio, "Timeout", Timeout),

@@ -40,6 +40,8 @@ pub struct Imports {
     pub create_task: Py<PyAny>,
     /// `asyncio.gather`, Python.
     pub gather: Py<PyAny>,
+    /// `asyncio.TaskGroup.create_task`, Python.
+    pub taskgroup_create_task: Py<PyAny>,
     /// `asyncio.timeouts.Timeout`, Python.
     pub timeout: Py<PyAny>,
     /// `asyncio.timeouts._State`.
@@ -95,6 +97,11 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         current_tasks: tasks.getattr("_current_tasks")?.cast_into()?.unbind(),
         create_task: tasks.getattr("create_task")?.unbind(),
         gather: tasks.getattr("gather")?.unbind(),
+        taskgroup_create_task: py
+            .import("asyncio.taskgroups")?
+            .getattr("TaskGroup")?
+            .getattr("create_task")?
+            .unbind(),
         timeout: py.import("asyncio.timeouts")?.getattr("Timeout")?.unbind(),
         timeout_state: py.import("asyncio.timeouts")?.getattr("_State")?.unbind(),
         base_event_loop: py

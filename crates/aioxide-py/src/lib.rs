@@ -6,6 +6,7 @@
 //! | `futures`, `tasks`, `sleep` | what is awaited |
 //! | `gather` | one future for the results of many |
 //! | `timeouts` | `timeout()`, `timeout_at()` |
+//! | `taskgroups` | the children of a `TaskGroup` |
 //! | `coroutines` | coroutines without a Python frame |
 //! | `handles` | what the loop was asked to run |
 //! | `events` | the loop |
@@ -21,6 +22,7 @@ mod handles;
 mod imports;
 mod object;
 mod sleep;
+mod taskgroups;
 mod tasks;
 mod timeouts;
 mod transports;
@@ -81,6 +83,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("_GatheringFuture", gathering)?;
     let doc = c"gather(*coros_or_futures, return_exceptions=False)\n--\n\nReturns a future for the list of their results, in the order given.";
     module.add("gather", object::function(module, c"gather", doc, gather::gather)?)?;
+    module.setattr("Children", taskgroups::build(py)?)?;
     module.add("Timeout", timeouts::build(py)?)?;
     let doc = c"timeout(delay)\n--\n\nCancels the task that enters it when so many seconds have passed.";
     module.add("timeout", object::function(module, c"timeout", doc, timeouts::timeout)?)?;

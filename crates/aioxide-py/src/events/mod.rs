@@ -45,7 +45,7 @@ pub enum Entry {
     Sleep(Owned),
     /// A `timeout()` whose deadline has passed.
     Timeout(Owned),
-    /// A gathering future and the child that has ended. Boxed, so that an entry stays two words.
+    /// A gathering future, or the children of a group, and the child that has ended. Boxed, so that an entry stays two words.
     Child(Box<(Owned, Owned)>),
 }
 

@@ -25,6 +25,7 @@ use crate::handles;
 use crate::imports::imports;
 use crate::object::{Args, BodyOf, Returned, TypeBuilder, as_exact, method, method_noargs};
 use crate::sleep;
+use crate::taskgroups::{self, ChildrenBody};
 use crate::tasks::{self, ContextIs, TaskBody};
 use crate::timeouts;
 
@@ -211,9 +212,12 @@ fn run_entry_now(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> PyRe
         }
         Entry::Child(pair) => {
             tasks::leave_current(this.as_any(), body)?;
-            let (gatherer, child) = &**pair;
-            gather::child_done(gatherer.bind(py).cast()?, child.bind(py))
-                .or_else(|error| handles::report(this.as_any(), gatherer.bind(py), error))
+            let (listener, child) = (pair.0.bind(py), pair.1.bind(py));
+            let told = match as_exact::<ChildrenBody>(listener) {
+                Some(children) => taskgroups::child_done(children, child),
+                None => gather::child_done(listener.cast()?, child),
+            };
+            told.or_else(|error| handles::report(this.as_any(), listener, error))
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::object::{Owned, Slot, Visitor};
 #[derive(Clone)]
 pub struct Callback {
     /// What to call with the future. If `context` is `None`, a native task, which is stepped, or a gathering
-    /// future, which is told.
+    /// future or the children of a group, which are told.
     pub callable: Owned,
     /// The context to call it in.
     pub context: Option<Owned>,

@@ -21,6 +21,7 @@ use crate::gather::{self, GatherBody};
 use crate::handles;
 use crate::imports::imports;
 use crate::object::{Body, BodyOf, Native, Owned, Slot, Visitor, as_exact, as_native, compat, copy_context};
+use crate::taskgroups::{self, ChildrenBody};
 
 /// How far a future is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -353,7 +354,7 @@ pub fn schedule(event_loop: &Bound<'_, PyAny>, callback: Callback, future: &Boun
             return Err(loop_closed());
         }
         match callback.context {
-            None if as_exact::<GatherBody>(callback.callable.bind(py)).is_some() => {
+            None if hears_of_children(callback.callable.bind(py)) => {
                 native.push(Entry::Child(Box::new((callback.callable, Owned::new(future)))));
             }
             None => native.push(Entry::Task(callback.callable)),
@@ -371,14 +372,27 @@ pub fn schedule(event_loop: &Bound<'_, PyAny>, callback: Callback, future: &Boun
     Ok(())
 }
 
+/// Whether a native callback is told which future has ended, instead of being stepped.
+#[inline]
+fn hears_of_children(callable: &Bound<'_, PyAny>) -> bool {
+    as_exact::<GatherBody>(callable).is_some() || as_exact::<ChildrenBody>(callable).is_some()
+}
+
 /// A callback as Python sees it: a callable and a context.
 pub fn as_python<'py>(py: Python<'py>, callback: Callback) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     match callback.context {
         Some(context) => Ok((callback.callable.into_bound(py), context.into_bound(py))),
         None => {
             let task = callback.callable.into_bound(py);
-            if let Some(gatherer) = as_exact::<GatherBody>(&task) {
-                return Ok((gather::listener_of(gatherer)?, copy_context(py)?.into_bound(py)));
+            let listener = if let Some(gatherer) = as_exact::<GatherBody>(&task) {
+                Some(gather::listener_of(gatherer)?)
+            } else if let Some(children) = as_exact::<ChildrenBody>(&task) {
+                Some(taskgroups::listener_of(children)?)
+            } else {
+                None
+            };
+            if let Some(listener) = listener {
+                return Ok((listener, copy_context(py)?.into_bound(py)));
             }
             let context = crate::tasks::context_of(&task)?;
             Ok((crate::tasks::wakeup_of(&task)?, context))
