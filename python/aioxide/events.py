@@ -7,6 +7,7 @@ checks. So it does what asyncio does in that version, with asyncio's words.
 
 from __future__ import annotations
 
+import asyncio.constants
 import asyncio.events
 import asyncio.unix_events
 import contextlib
@@ -15,7 +16,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
-from . import loops, transports
+from . import loops, pipes, resolver, servers, subprocesses, transports
 from ._aioxide import LoopCore
 from .queues_view import ReadyView, ScheduledView
 from .selector import EngineSelector
@@ -58,6 +59,7 @@ class EventLoop(LoopCore, _StdlibLoop):
         self._open(strict_polling=strict_polling)
         self._ssock: socket.socket | None = None
         self._csock: socket.socket | None = None
+        self._resolver: resolver.Resolver | None = None
         super().__init__(EngineSelector(self))
         loops.register(self)
 
@@ -135,6 +137,93 @@ class EventLoop(LoopCore, _StdlibLoop):
         self, sock: socket.socket, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
     ) -> Any:
         return transports.make_socket_transport(self, sock, protocol, waiter, extra, server)
+
+    def _make_read_pipe_transport(
+        self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None
+    ) -> Any:
+        return pipes.make_read_pipe_transport(self, pipe, protocol, waiter, extra)
+
+    def _make_write_pipe_transport(
+        self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None
+    ) -> Any:
+        return pipes.make_write_pipe_transport(self, pipe, protocol, waiter, extra)
+
+    async def _make_subprocess_transport(
+        self,
+        protocol: Any,
+        args: Any,
+        shell: bool,
+        stdin: Any,
+        stdout: Any,
+        stderr: Any,
+        bufsize: int,
+        extra: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        make = subprocesses.make_subprocess_transport
+        if subprocesses.chosen_watcher() is not None:
+            make = _StdlibLoop._make_subprocess_transport  # type: ignore[attr-defined]
+        return await make(self, protocol, args, shell, stdin, stdout, stderr, bufsize, extra, **kwargs)
+
+    async def getaddrinfo(
+        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> Any:
+        """Look a name up, as ``socket.getaddrinfo()`` does. Numeric addresses are answered at once."""
+        function = resolver.socket_module().getaddrinfo
+        numeric = resolver.is_numeric(function, host, port)
+        if self.get_debug():
+            function = self._getaddrinfo_debug
+        arguments = (host, port, family, type, proto, flags)
+        if numeric:
+            return function(*arguments)
+        return await self._look_up(function, *arguments)
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Any:
+        """Look the name of an address up, as ``socket.getnameinfo()`` does."""
+        return await self._look_up(resolver.socket_module().getnameinfo, sockaddr, flags)
+
+    async def _look_up(self, function: Callable[..., Any], *args: Any) -> Any:
+        self._check_closed()
+        if self._resolver is None:
+            self._resolver = resolver.Resolver(self)
+        return await self._resolver.call(function, *args)
+
+    def close(self) -> None:
+        """Close the loop. It must not be running."""
+        super().close()
+        if self._resolver is not None:
+            self._resolver.close()
+            self._resolver = None
+
+    def _start_serving(
+        self,
+        protocol_factory: Any,
+        sock: socket.socket,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = asyncio.constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = asyncio.constants.SSL_SHUTDOWN_TIMEOUT,
+    ) -> None:
+        timeouts = {
+            "ssl_handshake_timeout": ssl_handshake_timeout,
+            "ssl_shutdown_timeout": ssl_shutdown_timeout,
+        }
+        plain = not any(self._is_replaced(name) for name in ("_make_socket_transport", "_accept_connection2"))
+        servers.start_serving(
+            self, protocol_factory, sock, sslcontext, server, backlog, timeouts, plain=plain
+        )
+
+    def _is_replaced(self, name: str) -> bool:
+        return getattr(getattr(self, name), "__func__", None) is not getattr(EventLoop, name)
+
+    async def create_server(self, *args: Any, **kwargs: Any) -> Any:
+        """Serve TCP, as asyncio does; ``close_clients()`` and ``abort_clients()`` exist in every version."""
+        return servers.adopt(await super().create_server(*args, **kwargs))
+
+    async def create_unix_server(self, *args: Any, **kwargs: Any) -> Any:
+        """Serve a unix socket, as asyncio does; see ``create_server()``."""
+        return servers.adopt(await super().create_unix_server(*args, **kwargs))
 
 
 def new_event_loop(*, strict_polling: bool = False) -> EventLoop:

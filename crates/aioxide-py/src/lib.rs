@@ -6,7 +6,8 @@
 //! | `futures`, `tasks`, `sleep` | what is awaited |
 //! | `handles` | what the loop was asked to run |
 //! | `events` | the loop |
-//! | `transports` | TCP |
+//! | `transports` | TCP and unix sockets, pipes |
+//! | `serving` | listening sockets |
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
 mod errors;
@@ -15,6 +16,7 @@ mod futures;
 mod handles;
 mod imports;
 mod object;
+mod serving;
 mod sleep;
 mod tasks;
 mod transports;
@@ -58,6 +60,9 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("TimerHandle", handles::build_timer(py)?)?;
     module.add("Sleep", sleep::build(py)?)?;
     module.add("SocketTransport", transports::build(py)?)?;
+    module.add("ReadPipeTransport", transports::pipes::build_read(py)?)?;
+    module.add("WritePipeTransport", transports::pipes::build_write(py)?)?;
+    module.add("Listener", serving::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
     unite(
         &module.getattr("Future")?.cast_into()?,

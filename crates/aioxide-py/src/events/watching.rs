@@ -16,18 +16,23 @@ use crate::handles::{self, Parts};
 use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs, method_one};
 
 /// Who is told.
+#[derive(Clone)]
 pub enum Watch {
     /// A handle, put into the ready queue.
     Handle(Owned),
     /// A native transport, called at once.
     Transport(Owned),
+    /// The native transport of a pipe, called at once.
+    Pipe(Owned),
+    /// A listening socket, called at once.
+    Listener(Owned),
 }
 
 impl Watch {
-    /// The handle or the transport.
+    /// The handle, the transport or the listener.
     pub fn object(&self) -> &Owned {
         match self {
-            Watch::Handle(object) | Watch::Transport(object) => object,
+            Watch::Handle(object) | Watch::Transport(object) | Watch::Pipe(object) | Watch::Listener(object) => object,
         }
     }
 }
@@ -133,6 +138,18 @@ impl LoopBody {
             index.map(|index| files.swap_remove(index))
         };
         drop(gone);
+    }
+
+    /// Whether exactly `object` is told.
+    pub fn is_watched_by(&self, fd: RawFd, direction: Direction, object: &Bound<'_, PyAny>) -> bool {
+        self.io().is_ok_and(|io| {
+            let fds = io.fds.borrow();
+            let told = match direction {
+                Direction::Read => fds.reader(fd),
+                Direction::Write => fds.writer(fd),
+            };
+            told.is_some_and(|watch| watch.object().as_ptr() == object.as_ptr())
+        })
     }
 
     /// Stops telling anyone; returns who was told.
