@@ -75,14 +75,12 @@ class Resolver:
         loop = self._loop()
         assert loop is not None
         future: asyncio.Future[Any] = loop.create_future()
+        # One that was cancelled counts until its thread is free again.
+        if self._busy >= len(self._threads) and len(self._threads) < RESOLVER_THREADS:
+            self._start_thread()
         self._busy += 1
-        try:
-            if self._busy > len(self._threads) and len(self._threads) < RESOLVER_THREADS:
-                self._start_thread()
-            self._jobs.put((function, args, future))
-            return await future
-        finally:
-            self._busy -= 1
+        self._jobs.put((function, args, future))
+        return await future
 
     def close(self) -> None:
         """End the threads, each after the look-up it is in. Called when the loop is closed."""
@@ -92,50 +90,43 @@ class Resolver:
 
     def _start_thread(self) -> None:
         name = f"aioxide-resolver-{len(self._threads)}"
-        thread = threading.Thread(target=_work, args=(self._jobs, self._loop), name=name, daemon=True)
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
 
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            function, args, future = job
+            answer: Any = None
+            failure: BaseException | None = None
+            if not future.cancelled():
+                try:
+                    answer = function(*args)
+                except BaseException as exc:
+                    failure = exc
+            self._deliver(future, answer, failure)
+            # What was looked up shall not live until the next look-up.
+            del job, function, args, future, answer, failure
 
-def _work(jobs: queue.SimpleQueue[_Job | None], loop: weakref.ref[asyncio.AbstractEventLoop]) -> None:
-    while (job := jobs.get()) is not None:
-        function, args, future = job
-        if future.done():
-            continue
-        answer: Any = None
-        failure: BaseException | None = None
+    def _deliver(self, future: asyncio.Future[Any], answer: Any, failure: BaseException | None) -> None:
+        loop = self._loop()
+        if loop is None or loop.is_closed():
+            return
         try:
-            answer = function(*args)
-        except BaseException as exc:
-            failure = exc
-        _deliver(loop(), future, answer, failure)
-        # What was looked up shall not live until the next look-up.
-        del job, function, args, future, answer, failure
+            loop.call_soon_threadsafe(self._finish, future, answer, failure)
+        except RuntimeError:
+            # Closed since: nobody waits any more.
+            if not loop.is_closed():
+                raise
 
-
-def _deliver(
-    loop: asyncio.AbstractEventLoop | None,
-    future: asyncio.Future[Any],
-    answer: Any,
-    failure: BaseException | None,
-) -> None:
-    if loop is None or loop.is_closed():
-        return
-    try:
-        loop.call_soon_threadsafe(_set, future, answer, failure)
-    except RuntimeError:
-        # Closed since: nobody waits any more.
-        if not loop.is_closed():
-            raise
-
-
-def _set(future: asyncio.Future[Any], answer: Any, failure: BaseException | None) -> None:
-    if future.done():
-        return
-    if failure is None:
-        future.set_result(answer)
-    else:
-        future.set_exception(failure)
+    def _finish(self, future: asyncio.Future[Any], answer: Any, failure: BaseException | None) -> None:
+        self._busy -= 1
+        if future.cancelled():
+            return
+        if failure is None:
+            future.set_result(answer)
+        else:
+            future.set_exception(failure)
 
 
 def socket_module() -> Any:

@@ -24,7 +24,7 @@ use super::Phase;
 use crate::events::{Direction, Loop, LoopBody, Watch};
 use crate::imports::imports;
 use crate::object::{
-    Args, Body, BodyOf, Native, Owned, Returned, Slot, TypeBuilder, as_native, copy_context, finalize_slot, getter,
+    Args, Body, BodyOf, Native, Owned, Returned, Slot, TypeBuilder, as_native, copy_context, finalize_slot, getter, getter_setter,
     in_context, init_slots, method, method_noargs, method_one, repr_slot,
 };
 
@@ -51,6 +51,11 @@ pub struct PipeEnd {
 trait Pipe: Body {
     /// The part that both kinds have.
     fn end(&self) -> &PipeEnd;
+
+    /// How many bytes wait to be sent, for a pipe that is written.
+    fn buffered(&self) -> Option<usize> {
+        None
+    }
 }
 
 impl PipeEnd {
@@ -127,7 +132,7 @@ fn pipe_methods<B: Pipe>(mut builder: TypeBuilder) -> TypeBuilder {
         .slot(repr_slot(repr::<B>))
         .attribute(getter(c"_loop", event_loop::<B>))
         .attribute(getter(c"_protocol", protocol::<B>))
-        .attribute(getter(c"_pipe", pipe::<B>))
+        .attribute(getter_setter(c"_pipe", pipe::<B>, set_pipe::<B>))
         .attribute(getter(c"_fileno", descriptor::<B>))
         .attribute(getter(c"_extra", extra::<B>))
         .attribute(getter(c"_closing", is_closing::<B>))
@@ -195,6 +200,13 @@ fn pipe<'py, B: Pipe>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
     Ok(this.body().end().pipe.get_or_none(this.py()))
 }
 
+/// None makes the transport forget a pipe that somebody else has closed.
+fn set_pipe<B: Pipe>(this: &Bound<'_, Native<B>>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let pipe = (!value.is_none()).then(|| Owned::new(value));
+    drop(this.body().end().pipe.replace(pipe));
+    Ok(())
+}
+
 fn descriptor<'py, B: Pipe>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
     Ok(this.body().end().fd.get().into_pyobject(this.py())?.into_any())
 }
@@ -223,7 +235,7 @@ fn set_protocol<'py, B: Pipe>(this: &Bound<'py, Native<B>>, protocol: &Bound<'py
     Ok(none(this.py()))
 }
 
-/// `<ReadPipeTransport fd=7 polling>`, with `bufsize=0` for one that writes.
+/// `<ReadPipeTransport fd=7 polling>`, with a `bufsize` for one that writes.
 fn repr<'py, B: Pipe>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
     let end = this.body().end();
     let mut parts = vec![this.get_type().name()?.to_string()];
@@ -233,10 +245,16 @@ fn repr<'py, B: Pipe>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
         Phase::Open => {}
     }
     parts.push(format!("fd={}", end.fd.get()));
-    match end.phase.get() {
-        Phase::Gone => {}
-        _ if end.watches_read.get() || end.watches_write.get() => parts.push("polling".to_owned()),
-        _ => parts.push("idle".to_owned()),
+    if end.phase.get() < Phase::Gone {
+        let polling = match this.body().end().event_loop.get(this.py()) {
+            Some(event_loop) if event_loop.cast::<Loop>()?.body().closed.get() => "open",
+            _ if end.watches_read.get() || end.watches_write.get() => "polling",
+            _ => "idle",
+        };
+        parts.push(polling.to_owned());
+        if let Some(size) = this.body().buffered() {
+            parts.push(format!("bufsize={size}"));
+        }
     }
     Ok(PyString::new(this.py(), &format!("<{}>", parts.join(" "))).into_any())
 }

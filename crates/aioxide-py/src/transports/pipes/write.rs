@@ -77,6 +77,10 @@ impl Pipe for WritePipeBody {
     fn end(&self) -> &PipeEnd {
         &self.end
     }
+
+    fn buffered(&self) -> Option<usize> {
+        Some(self.buffer.borrow().len())
+    }
 }
 
 impl Writes for WritePipeBody {
