@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
 
 __all__ = ("SubprocessTransport", "chosen_watcher", "make_subprocess_transport")
 
@@ -69,11 +70,7 @@ class SubprocessTransport(_StdlibTransport):  # type: ignore[misc]
     def send_signal(self, signal: int) -> None:
         """Send a signal, if the child has not ended."""
         self._check_proc()
-        proc = self._proc
-        assert proc is not None
-        with contextlib.suppress(ProcessLookupError), proc._waitpid_lock:  # type: ignore[attr-defined]
-            if proc.returncode is None:
-                self._send(signal)
+        self._unless_ended(lambda: self._send(signal))
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -99,9 +96,17 @@ class SubprocessTransport(_StdlibTransport):  # type: ignore[misc]
                 logger.warning("Close running child process: kill %r", self)
             # It may run with another user's rights.
             with contextlib.suppress(PermissionError):
-                self.kill()
+                assert self._proc is not None
+                self._unless_ended(self._proc.kill)
             if self._loop.is_closed():
                 self._wait_without_loop()
+
+    def _unless_ended(self, send: Callable[[], None]) -> None:
+        """Send a signal while nobody can read the child's status, and so free its number."""
+        proc: Any = self._proc
+        with contextlib.suppress(ProcessLookupError), proc._waitpid_lock:
+            if proc.returncode is None:
+                send()
 
     def _send(self, number: int) -> None:
         if self._pidfd is not None:
