@@ -88,9 +88,13 @@ class SubprocessTransport(_StdlibTransport):  # type: ignore[misc]
             super().close()
             return
         self._closed = True
+        closed = self._loop is not None and self._loop.is_closed()
         for protocol in self._pipes.values():
             if protocol is not None:
-                protocol.pipe.close()
+                if closed:
+                    _drop(protocol.pipe)
+                else:
+                    protocol.pipe.close()
         if self._returncode is None:
             if self._loop.get_debug():
                 logger.warning("Close running child process: kill %r", self)
@@ -98,7 +102,7 @@ class SubprocessTransport(_StdlibTransport):  # type: ignore[misc]
             with contextlib.suppress(PermissionError):
                 assert self._proc is not None
                 self._unless_ended(self._proc.kill)
-            if self._loop.is_closed():
+            if closed:
                 self._wait_without_loop()
 
     def _unless_ended(self, send: Callable[[], None]) -> None:
@@ -159,6 +163,13 @@ class SubprocessTransport(_StdlibTransport):  # type: ignore[misc]
     def __del__(self, _warn: Any = warnings.warn) -> None:
         super().__del__(_warn)
         self._close_pidfd()
+
+
+def _drop(transport: Any) -> None:
+    """Close a pipe whose loop was closed: nobody can be told any more."""
+    pipe, transport._pipe = transport._pipe, None
+    if pipe is not None:
+        pipe.close()
 
 
 def chosen_watcher() -> Any:
