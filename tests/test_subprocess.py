@@ -144,7 +144,9 @@ def test_a_signal_ends_a_child(number):
 
 def test_a_child_that_has_ended_unnoticed_gets_no_signal(monkeypatch):
     async def main():
-        child = await asyncio.create_subprocess_exec("true")
+        child = await asyncio.create_subprocess_exec("cat", stdin=PIPE)
+        child.stdin.close()
+        await asyncio.sleep(0)
         # Somebody else waits for it: its number may be a stranger's from now on.
         child._transport.get_extra_info("subprocess").wait()
         monkeypatch.setattr(os, "kill", lambda *args: pytest.fail("a stranger was hit"))
@@ -158,7 +160,8 @@ def test_a_child_that_has_ended_unnoticed_gets_no_signal(monkeypatch):
 
 def test_a_status_that_somebody_else_polled_is_not_lost():
     async def main():
-        child = await asyncio.create_subprocess_shell("exit 7")
+        child = await asyncio.create_subprocess_shell("read line; exit 7", stdin=PIPE)
+        child.stdin.write(b"\n")
         assert child._transport.get_extra_info("subprocess").wait() == 7
         assert await child.wait() == 7
 
@@ -167,7 +170,8 @@ def test_a_status_that_somebody_else_polled_is_not_lost():
 
 def test_a_status_that_was_stolen_is_255_and_logged(caplog):
     async def main():
-        child = await asyncio.create_subprocess_shell("exit 7")
+        child = await asyncio.create_subprocess_shell("read line; exit 7", stdin=PIPE)
+        child.stdin.write(b"\n")
         os.waitpid(child.pid, 0)
         assert await child.wait() == 255
 
@@ -182,7 +186,8 @@ def test_closing_the_transport_kills_the_child_and_keeps_its_status():
         child._transport.close()
         assert await child.wait() == -signal.SIGKILL
 
-        child = await asyncio.create_subprocess_shell("exit 7")
+        child = await asyncio.create_subprocess_shell("read line; exit 7", stdin=PIPE)
+        child.stdin.write(b"\n")
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         child._transport.close()
         assert await child.wait() == 7
