@@ -90,18 +90,31 @@ def test_numeric_addresses_are_answered_in_the_loops_thread(host, port):
         ("١.2.3.4", 80),
         ("::1\ud800", 80),
         (bytearray(b"\xff"), 80),
+        ("fe80::1%nowhere", 80),
     ],
 )
 def test_what_may_have_to_be_looked_up_is_not_numeric(host, port):
     assert not resolver.is_numeric(socket.getaddrinfo, host, port)
 
 
+def test_a_name_that_is_to_be_a_number_is_answered_at_once():
+    async def main():
+        loop = asyncio.get_running_loop()
+        flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+        for address in [("127.0.0.1", 80), ("::1", 80, 0, 0)]:
+            assert await loop.getnameinfo(address, flags) == (address[0], "80")
+        assert resolver_threads() == []
+        with pytest.raises(TypeError):
+            await loop.getnameinfo("127.0.0.1", flags)
+
+    run(main)
+
+
 def test_names_and_addresses_are_looked_up():
     async def main():
         loop = asyncio.get_running_loop()
         assert await loop.getaddrinfo("localhost", 80) == socket.getaddrinfo("localhost", 80)
-        flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
-        assert await loop.getnameinfo(("127.0.0.1", 80), flags) == ("127.0.0.1", "80")
+        assert await loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST) == ("127.0.0.1", "http")
         with pytest.raises(socket.gaierror):
             await loop.getaddrinfo("name.invalid", 80)
         with pytest.raises(UnicodeError):

@@ -51,7 +51,7 @@ class Recorder(asyncio.Protocol):
 
 def files() -> tuple[object, object]:
     reader, writer = os.pipe()
-    return open(reader, "rb", 0), open(writer, "wb", 0)  # noqa: SIM115
+    return open(reader, "rb", 0), open(writer, "wb", 0)
 
 
 async def read_pipe(pipe):
@@ -302,8 +302,8 @@ def test_sockets_and_terminals_are_pipes_too():
         assert await reading.lost is None
 
         controller, terminal = os.openpty()
-        _, reading = await read_pipe(open(controller, "rb", 0))  # noqa: SIM115
-        writer, writing = await write_pipe(open(terminal, "wb", 0))  # noqa: SIM115
+        _, reading = await read_pipe(open(controller, "rb", 0))
+        writer, writing = await write_pipe(open(terminal, "wb", 0))
         writer.write(b"text\n")
         await until(lambda: b"text\r\n" in reading.events)
         writer.close()

@@ -228,7 +228,7 @@ def test_an_interrupt_in_connection_made_ends_the_run(exception):
             raise exception
 
     async def main():
-        server, address = await serve(Interrupting)
+        _server, address = await serve(Interrupting)
         with await connect(address):
             await asyncio.sleep(10)
 

@@ -244,7 +244,13 @@ def test_a_program_that_is_not_there_is_an_error():
 
 @pytest.mark.parametrize(
     "options",
-    [{"universal_newlines": True}, {"text": True}, {"encoding": "utf-8"}, {"errors": "strict"}, {"bufsize": 1}],
+    [
+        {"universal_newlines": True},
+        {"text": True},
+        {"encoding": "utf-8"},
+        {"errors": "strict"},
+        {"bufsize": 1},
+    ],
 )
 def test_text_modes_are_refused(options):
     async def main():

@@ -11,6 +11,7 @@ import asyncio.constants
 import asyncio.events
 import asyncio.unix_events
 import contextlib
+import functools
 import signal
 import socket
 import threading
@@ -45,12 +46,16 @@ class EventLoop(LoopCore, _StdlibLoop):
     up through an eventfd, and a ``call_at(nan)`` is a ``ValueError``.
     """
 
+    # Made by the first look-up.
+    _resolver: resolver.Resolver | None = None
+
     if TYPE_CHECKING:
         # Of the base classes, and private there.
         _internal_fds: int
         _signal_handlers: dict[int, asyncio.Handle]
 
         def _check_closed(self) -> None: ...
+        def _getaddrinfo_debug(self, *args: Any) -> Any: ...
         def _read_from_self(self) -> None: ...
 
     def __init__(self, selector: Any = None, *, strict_polling: bool = False) -> None:
@@ -59,7 +64,6 @@ class EventLoop(LoopCore, _StdlibLoop):
         self._open(strict_polling=strict_polling)
         self._ssock: socket.socket | None = None
         self._csock: socket.socket | None = None
-        self._resolver: resolver.Resolver | None = None
         super().__init__(EngineSelector(self))
         loops.register(self)
 
@@ -180,7 +184,10 @@ class EventLoop(LoopCore, _StdlibLoop):
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Any:
         """Look the name of an address up, as ``socket.getnameinfo()`` does."""
-        return await self._look_up(resolver.socket_module().getnameinfo, sockaddr, flags)
+        function = resolver.socket_module().getnameinfo
+        if resolver.names_nothing(function, sockaddr, flags):
+            return function(sockaddr, flags)
+        return await self._look_up(function, sockaddr, flags)
 
     async def _look_up(self, function: Callable[..., Any], *args: Any) -> Any:
         self._check_closed()
@@ -198,35 +205,35 @@ class EventLoop(LoopCore, _StdlibLoop):
     def _start_serving(
         self,
         protocol_factory: Any,
-        sock: socket.socket,
+        sock: Any,
         sslcontext: Any = None,
         server: Any = None,
         backlog: int = 100,
         ssl_handshake_timeout: float | None = asyncio.constants.SSL_HANDSHAKE_TIMEOUT,
         ssl_shutdown_timeout: float | None = asyncio.constants.SSL_SHUTDOWN_TIMEOUT,
     ) -> None:
-        if not isinstance(sock, socket.socket):
-            # What only looks like a socket may have an accept() of its own.
-            super()._start_serving(  # type: ignore[misc]
-                protocol_factory, sock, sslcontext, server, backlog, ssl_handshake_timeout, ssl_shutdown_timeout
-            )
-            return
         timeouts = {
             "ssl_handshake_timeout": ssl_handshake_timeout,
             "ssl_shutdown_timeout": ssl_shutdown_timeout,
         }
         plain = not any(self._is_replaced(name) for name in ("_make_socket_transport", "_accept_connection2"))
-        servers.start_serving(
-            self, protocol_factory, sock, sslcontext, server, backlog, timeouts, plain=plain
-        )
+        if isinstance(sock, socket.socket) and type(sock).accept is socket.socket.accept:
+            servers.start_serving(
+                self, protocol_factory, sock, sslcontext, server, backlog, timeouts, plain=plain
+            )
+        else:
+            # It has an accept() of its own.
+            super()._start_serving(protocol_factory, sock, sslcontext, server, backlog, **timeouts)  # type: ignore[misc]
 
     def _is_replaced(self, name: str) -> bool:
         return getattr(getattr(self, name), "__func__", None) is not getattr(EventLoop, name)
 
+    @functools.wraps(_StdlibLoop.create_server)
     async def create_server(self, *args: Any, **kwargs: Any) -> Any:
         """Serve TCP, as asyncio does; ``close_clients()`` and ``abort_clients()`` exist in every version."""
         return servers.adopt(await super().create_server(*args, **kwargs))
 
+    @functools.wraps(_StdlibLoop.create_unix_server)
     async def create_unix_server(self, *args: Any, **kwargs: Any) -> Any:
         """Serve a unix socket, as asyncio does; see ``create_server()``."""
         return servers.adopt(await super().create_unix_server(*args, **kwargs))

@@ -22,6 +22,8 @@ __all__ = ("RESOLVER_THREADS", "Resolver", "is_numeric")
 RESOLVER_THREADS = 8
 
 _getaddrinfo = socket.getaddrinfo
+_getnameinfo = socket.getnameinfo
+_NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 #: What a look-up is: a function, its arguments, its future.
 _Job = tuple["Callable[..., Any]", tuple[Any, ...], "asyncio.Future[Any]"]
 
@@ -42,13 +44,25 @@ def is_numeric(getaddrinfo: Any, host: Any, port: Any) -> bool:
         return False
     try:
         if ":" in host:
-            # A scope is the number or the name of an interface: the system knows it at once.
-            socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+            address, _, scope = host.partition("%")
+            socket.inet_pton(socket.AF_INET6, address)
+            if scope and not scope.isdigit():
+                socket.if_nametoindex(scope)
         else:
             socket.inet_pton(socket.AF_INET, host)
     except (OSError, UnicodeEncodeError):
         return False
     return True
+
+
+def names_nothing(getnameinfo: Any, sockaddr: Any, flags: Any) -> bool:
+    """Whether ``getnameinfo(sockaddr, flags)`` only turns numbers into text.
+
+    Not if somebody replaced the function: what it does is unknown.
+    """
+    if getnameinfo is not _getnameinfo or not isinstance(flags, int) or flags & _NUMERIC != _NUMERIC:
+        return False
+    return isinstance(sockaddr, tuple) and len(sockaddr) >= 2 and is_numeric(_getaddrinfo, *sockaddr[:2])
 
 
 def _is_number(port: Any) -> bool:
@@ -77,7 +91,12 @@ class Resolver:
         future: asyncio.Future[Any] = loop.create_future()
         # One that was cancelled counts until its thread is free again.
         if self._busy >= len(self._threads) and len(self._threads) < RESOLVER_THREADS:
-            self._start_thread()
+            try:
+                self._start_thread()
+            except RuntimeError:
+                # The system has no thread left. Those that run will do it.
+                if not self._threads:
+                    raise
         self._busy += 1
         self._jobs.put((function, args, future))
         return await future

@@ -57,11 +57,13 @@ class Server(asyncio.base_events.Server):
 
 def adopt(server: Any) -> Any:
     """Make a server that asyncio's code has made one of ours; return it."""
-    if type(server) is asyncio.base_events.Server:
-        server.__class__ = Server
-        if not _HAS_CLIENTS:
-            server._clients = weakref.WeakSet()
-    return server
+    if type(server) is not asyncio.base_events.Server:
+        return server
+    adopted: Any = server
+    adopted.__class__ = Server
+    if not _HAS_CLIENTS:
+        adopted._clients = weakref.WeakSet()
+    return adopted
 
 
 def start_serving(
@@ -78,7 +80,7 @@ def start_serving(
     """Watch a listening socket. ``plain``: none of the loop's methods for connections was replaced."""
     kind = (sock.family, sock.type | socket.SOCK_NONBLOCK, sock.proto)
     listener = _aioxide.Listener(
-        loop, protocol_factory, sock, kind, adopt(server), backlog, sslcontext, timeouts, plain
+        loop, protocol_factory, sock, kind, adopt(server), max(backlog, 1), sslcontext, timeouts, plain
     )
     listener._watch()
 

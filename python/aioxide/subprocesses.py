@@ -46,6 +46,8 @@ class SubprocessTransport(_StdlibTransport):  # type: ignore[misc]
 
     # For a transport whose start failed.
     _pidfd: int | None = None
+    # Of the base class.
+    _closed: bool
     _proc: subprocess.Popen[bytes] | None
     _loop: Any
 
@@ -149,6 +151,7 @@ class SubprocessTransport(_StdlibTransport):  # type: ignore[misc]
 
     def _wait_without_loop(self) -> None:
         """No loop will hear of the child's end: take it here, so that no zombie stays."""
+        assert self._pidfd is not None
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         if poll.poll(_KILL_WAIT):
@@ -177,7 +180,7 @@ def chosen_watcher() -> Any:
     if not _HAS_WATCHERS:
         return None
     policy = asyncio.get_event_loop_policy()
-    default = asyncio.unix_events._UnixDefaultEventLoopPolicy  # type: ignore[attr-defined]
+    default = asyncio.unix_events._UnixDefaultEventLoopPolicy
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         if type(policy).get_child_watcher is not default.get_child_watcher:

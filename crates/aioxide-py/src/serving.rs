@@ -45,6 +45,9 @@ pub struct ListenerBody {
     ssl_timeouts: Slot,
     /// The context in which serving began.
     context: Slot,
+    /// The address of our side of the last connection, in most servers that of all, and its object.
+    name: Cell<Option<SocketAddrV4>>,
+    name_object: Slot,
     /// At most so many connections are accepted before others get a turn.
     backlog: Cell<usize>,
     /// Connections need no method of the loop's that somebody may have replaced.
@@ -72,6 +75,8 @@ impl Body for ListenerBody {
             ssl_context: Slot::empty(),
             ssl_timeouts: Slot::empty(),
             context: Slot::empty(),
+            name: Cell::new(None),
+            name_object: Slot::empty(),
             backlog: Cell::new(0),
             plain: Cell::new(false),
         }
@@ -91,7 +96,7 @@ impl Body for ListenerBody {
 }
 
 impl ListenerBody {
-    fn slots(&self) -> [&Slot; 7] {
+    fn slots(&self) -> [&Slot; 8] {
         [
             &self.event_loop,
             &self.protocol_factory,
@@ -100,6 +105,7 @@ impl ListenerBody {
             &self.ssl_context,
             &self.ssl_timeouts,
             &self.context,
+            &self.name_object,
         ]
     }
 }
@@ -287,7 +293,7 @@ fn connect_now(
     let transport_socket = imports.transport_socket.bind(py).call1((&socket,))?;
     extra.set_item(pyo3::intern!(py, "socket"), transport_socket)?;
     let name = match name {
-        Some(name) => ipv4(py, name)?,
+        Some(name) => shared_name(body, py, name)?,
         None => ask(&socket, "getsockname")?,
     };
     extra.set_item(pyo3::intern!(py, "sockname"), name)?;
@@ -350,6 +356,19 @@ fn peer_of<'py>(socket: &Bound<'py, PyAny>, peer: Option<SocketAddrV4>) -> PyRes
 /// An address as `socket` gives it for IPv4.
 fn ipv4(py: Python<'_>, address: SocketAddrV4) -> PyResult<Bound<'_, PyAny>> {
     Ok((address.ip().to_string(), address.port()).into_pyobject(py)?.into_any())
+}
+
+/// Our side's address. Connections share the object: 150 bytes each.
+fn shared_name<'py>(body: &ListenerBody, py: Python<'py>, name: SocketAddrV4) -> PyResult<Bound<'py, PyAny>> {
+    if body.name.get() == Some(name)
+        && let Some(object) = body.name_object.get(py)
+    {
+        return Ok(object);
+    }
+    let object = ipv4(py, name)?;
+    body.name.set(Some(name));
+    body.name_object.set(Owned::new(&object));
+    Ok(object)
 }
 
 /// The answer of a method of the socket; None if there is no connection any more.

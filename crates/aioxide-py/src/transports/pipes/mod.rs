@@ -24,8 +24,8 @@ use super::Phase;
 use crate::events::{Direction, Loop, LoopBody, Watch};
 use crate::imports::imports;
 use crate::object::{
-    Args, Body, BodyOf, Native, Owned, Returned, Slot, TypeBuilder, as_native, copy_context, finalize_slot, getter, getter_setter,
-    in_context, init_slots, method, method_noargs, method_one, repr_slot,
+    Args, Body, BodyOf, Native, Owned, Returned, Slot, TypeBuilder, as_native, copy_context, finalize_slot, getter,
+    getter_setter, in_context, init_slots, method, method_noargs, method_one, repr_slot,
 };
 
 pub use read::build as build_read;
