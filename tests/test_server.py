@@ -90,6 +90,30 @@ def test_a_connection_has_a_native_transport_that_knows_both_addresses():
     run(main)
 
 
+def test_the_descriptor_of_a_connection_is_not_for_others_until_it_closes():
+    async def main():
+        loop = asyncio.get_running_loop()
+        served = []
+        server, address = await serve(lambda: served.append(Recorder()) or served[-1])
+        async with server:
+            client = await connect(address)
+            await until(lambda: served and served[0].transport)
+            transport = served[0].transport
+            transport.pause_reading()
+            for file in (transport.get_extra_info("socket").fileno(), transport.get_extra_info("socket")):
+                with pytest.raises(RuntimeError, match="is used by"):
+                    loop.add_reader(file, print)
+                with pytest.raises(RuntimeError, match="is used by"):
+                    loop.remove_writer(file)
+            fd = transport.get_extra_info("socket").fileno()
+            transport.close()
+            assert loop.remove_writer(fd) is False
+            await served[0].lost
+            client.close()
+
+    run(main)
+
+
 def test_ipv6_addresses_are_those_of_the_socket():
     async def main():
         served = []

@@ -225,6 +225,15 @@ class EventLoop(LoopCore, _StdlibLoop):
             # It has an accept() of its own.
             super()._start_serving(protocol_factory, sock, sslcontext, server, backlog, **timeouts)  # type: ignore[misc]
 
+    def _ensure_fd_no_transport(self, fd: Any) -> None:
+        super()._ensure_fd_no_transport(fd)  # type: ignore[misc]
+        # The transports of accepted connections are not in asyncio's table.
+        if self._is_occupied(fd):
+            with contextlib.suppress(KeyError):
+                reader, writer = self._watched(fd)
+                raise RuntimeError(f"File descriptor {fd!r} is used by transport {reader or writer!r}")
+            raise RuntimeError(f"File descriptor {fd!r} is used by transport, which is paused")
+
     def _is_replaced(self, name: str) -> bool:
         return getattr(getattr(self, name), "__func__", None) is not getattr(EventLoop, name)
 

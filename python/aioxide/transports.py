@@ -37,7 +37,9 @@ def make_socket_transport(
     if "peername" not in extra:
         extra["peername"] = _name_of(sock.getpeername)
     transport = _aioxide.SocketTransport(loop, sock, protocol, extra, server)
-    attach(loop, server, sock.fileno(), transport)
+    if server is not None:
+        attach(server, transport)
+    loop._transports[sock.fileno()] = transport
     # Small writes go out at once, as in asyncio.
     asyncio.base_events._set_nodelay(sock)  # type: ignore[attr-defined]
     loop.call_soon(protocol.connection_made, transport)
@@ -56,14 +58,12 @@ def _name_of(ask: Any) -> Any:
         return None
 
 
-def attach(loop: Any, server: Any, fd: int, transport: Any) -> None:
-    """Tell a server and the loop of a connection."""
-    if server is not None:
-        if _ATTACHES_TRANSPORT or isinstance(server, servers.Server):
-            server._attach(transport)
-        else:
-            server._attach()
-    loop._transports[fd] = transport
+def attach(server: Any, transport: Any) -> None:
+    """Tell a server of one of its connections."""
+    if _ATTACHES_TRANSPORT or isinstance(server, servers.Server):
+        server._attach(transport)
+    else:
+        server._attach()
 
 
 def detach(server: Any, transport: Any) -> None:

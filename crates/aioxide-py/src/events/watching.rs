@@ -73,6 +73,11 @@ pub fn watching_methods(builder: TypeBuilder) -> TypeBuilder {
             has_transport,
         ))
         .method(method_one(
+            c"_is_occupied",
+            c"Whether a descriptor is that of an accepted connection whose transport is not closed.",
+            is_occupied,
+        ))
+        .method(method_one(
             c"_watched",
             c"The handles (reader, writer) of a descriptor; KeyError if there are none.",
             watched,
@@ -256,6 +261,11 @@ fn has_transport<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Retu
     let is = |watch: Option<&Watch>| matches!(watch, Some(Watch::Transport(_)));
     let found = is(fds.reader(fd)) || is(fds.writer(fd));
     Ok(PyBool::new(this.py(), found).to_owned().into_any())
+}
+
+fn is_occupied<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Returned<'py> {
+    let occupied = this.body().occupied.contains(descriptor(file)?);
+    Ok(PyBool::new(this.py(), occupied).to_owned().into_any())
 }
 
 fn watched<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Returned<'py> {

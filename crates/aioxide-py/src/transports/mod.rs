@@ -82,6 +82,8 @@ pub struct TransportBody {
     writes_lost: Cell<u32>,
     /// Waits for the buffer to become empty (`sendfile`).
     empty_waiter: Slot,
+    /// The loop knows that the descriptor is this transport's.
+    occupies: Cell<bool>,
 }
 
 /// A native transport.
@@ -116,6 +118,7 @@ impl Body for TransportBody {
             low_water: Cell::new(HIGH_WATER / 4),
             writes_lost: Cell::new(0),
             empty_waiter: Slot::empty(),
+            occupies: Cell::new(false),
         }
     }
 
@@ -169,6 +172,17 @@ impl TransportBody {
             &self.context,
             &self.empty_waiter,
         ]
+    }
+
+    /// Lets others use the descriptor: the transport is closing.
+    fn vacate(&self, py: Python<'_>) -> PyResult<()> {
+        if self.occupies.replace(false) {
+            self.with_loop(py, |event_loop| {
+                event_loop.body().occupied.remove(self.fd.get());
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Runs `use_loop` with the native loop, if there is one: there is none once the transport is gone.
@@ -274,10 +288,14 @@ pub fn serve(parts: Parts<'_, '_>) -> PyResult<()> {
     body.extra.set(Owned::new(parts.extra.as_any()));
     body.event_loop.set(Owned::new(event_loop));
     methods::use_protocol(&this, parts.protocol)?;
-    imports(py)?
-        .transports
-        .bind(py)
-        .call_method1(pyo3::intern!(py, "attach"), (event_loop, parts.server, fd, &this))?;
+    if !parts.server.is_none() {
+        imports(py)?
+            .transports
+            .bind(py)
+            .call_method1(pyo3::intern!(py, "attach"), (parts.server, &this))?;
+    }
+    parts.event_loop.body().occupied.insert(fd);
+    body.occupies.set(true);
     body.socket.set(Owned::new(parts.socket));
     if !parts.server.is_none() {
         body.server.set(Owned::new(parts.server));
