@@ -15,7 +15,7 @@ import functools
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
 from . import loops, pipes, resolver, servers, subprocesses, transports
 from ._aioxide import LoopCore
@@ -31,9 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = ("EventLoop", "new_event_loop")
 
+_F = TypeVar("_F", bound="Callable[..., Any]")
 _Ts = TypeVarTuple("_Ts")
 
 _StdlibLoop = asyncio.unix_events._UnixSelectorEventLoop
+
+
+def _as_in(method: Any) -> Callable[[_F], _F]:
+    """Give a method the signature that the running version's has."""
+    return cast("Callable[[_F], _F]", functools.wraps(method))
 
 
 class EventLoop(LoopCore, _StdlibLoop):
@@ -237,12 +243,12 @@ class EventLoop(LoopCore, _StdlibLoop):
     def _is_replaced(self, name: str) -> bool:
         return getattr(getattr(self, name), "__func__", None) is not getattr(EventLoop, name)
 
-    @functools.wraps(_StdlibLoop.create_server)
+    @_as_in(_StdlibLoop.create_server)
     async def create_server(self, *args: Any, **kwargs: Any) -> Any:
         """Serve TCP, as asyncio does; ``close_clients()`` and ``abort_clients()`` exist in every version."""
         return servers.adopt(await super().create_server(*args, **kwargs))
 
-    @functools.wraps(_StdlibLoop.create_unix_server)
+    @_as_in(_StdlibLoop.create_unix_server)
     async def create_unix_server(self, *args: Any, **kwargs: Any) -> Any:
         """Serve a unix socket, as asyncio does; see ``create_server()``."""
         return servers.adopt(await super().create_unix_server(*args, **kwargs))
