@@ -108,6 +108,12 @@ def test_the_descriptor_of_a_connection_is_not_for_others_until_it_closes():
             fd = transport.get_extra_info("socket").fileno()
             transport.close()
             assert loop.remove_writer(fd) is False
+            # A reader may be removed by its closed socket.
+            near, far = socket.socketpair()
+            far.close()
+            loop.add_reader(near, print)
+            near.close()
+            assert loop.remove_reader(near) is True
             await served[0].lost
             client.close()
 

@@ -264,7 +264,8 @@ fn has_transport<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Retu
 }
 
 fn is_occupied<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Returned<'py> {
-    let occupied = this.body().occupied.contains(descriptor(file)?);
+    // A file that was closed has no descriptor, so nobody's.
+    let occupied = descriptor(file).is_ok_and(|fd| this.body().occupied.contains(fd));
     Ok(PyBool::new(this.py(), occupied).to_owned().into_any())
 }
 
