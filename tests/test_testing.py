@@ -130,6 +130,22 @@ def test_a_thread_is_waited_for_in_real_time():
     assert clock.now() == 0
 
 
+def test_a_name_is_looked_up_in_real_time(monkeypatch):
+    def slow(*_arguments, **_keywords):
+        time.sleep(0.05)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    clock = VirtualClock()
+
+    async def main():
+        async with asyncio.timeout(0.01):
+            await asyncio.get_running_loop().getaddrinfo("name.invalid", 80)
+
+    clock.run(main())
+    assert clock.now() == 0
+
+
 def test_a_thread_that_wakes_the_loop_is_no_deadlock():
     async def main():
         loop = asyncio.get_running_loop()

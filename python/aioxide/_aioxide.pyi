@@ -507,6 +507,162 @@ class SocketTransport(_FlowControlMixin):
     def _reset_empty_waiter(self) -> None: ...
 
 @disjoint_base
+class ReadPipeTransport(asyncio.ReadTransport):
+    """The end of a pipe that is read, and its protocol. Made by the loop.
+
+    What comes is read into a buffer of the loop's and given to ``data_received()`` as ``bytes``. A protocol that fails
+    there is reported and goes on. One that was not closed is a ResourceWarning when it dies.
+
+    ``get_extra_info()`` knows ``pipe``. Source: ``asyncio.unix_events``.
+    """
+
+    _pipe: Any
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _protocol(self) -> Any: ...
+    @property
+    def _fileno(self) -> int: ...
+    @property
+    def _extra(self) -> Any: ...
+    @property
+    def _closing(self) -> bool: ...
+    @property
+    def _paused(self) -> bool: ...
+    def __init__(
+        self, loop: LoopCore, pipe: Any, protocol: asyncio.BaseProtocol, extra: dict[str, Any], /
+    ) -> None: ...
+    def __del__(self) -> None: ...
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What is known of the pipe, by name; ``default`` if nothing is."""
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Let another protocol get what is read."""
+
+    def is_reading(self) -> bool:
+        """Whether it reads: it is open and not paused."""
+
+    def pause_reading(self) -> None:
+        """Stop reading. No effect if it is paused or closing."""
+
+    def resume_reading(self) -> None:
+        """Read again. No effect if it is not paused, or closing."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    def close(self) -> None:
+        """Stop reading, then call ``connection_lost(None)`` and close the pipe."""
+
+    def _begin(self) -> None: ...
+    def _call_connection_lost(self, exc: BaseException | None, /) -> None: ...
+
+@disjoint_base
+class WritePipeTransport(_FlowControlMixin):
+    """The end of a pipe that is written, and its protocol. Made by the loop.
+
+    Writes try the pipe at once; what it does not take is copied and sent when it does. That the reader goes away is
+    noticed, and ends it. One that was not closed is a ResourceWarning when it dies.
+
+    ``get_extra_info()`` knows ``pipe``. Source: ``asyncio.unix_events``.
+    """
+
+    _pipe: Any
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _protocol(self) -> Any: ...
+    @property
+    def _fileno(self) -> int: ...
+    @property
+    def _extra(self) -> Any: ...
+    @property
+    def _closing(self) -> bool: ...
+    @property
+    def _conn_lost(self) -> int: ...
+    @property
+    def _protocol_paused(self) -> bool: ...
+    @property
+    def _high_water(self) -> int: ...
+    @property
+    def _low_water(self) -> int: ...
+    def __init__(
+        self, loop: LoopCore, pipe: Any, protocol: asyncio.BaseProtocol, extra: dict[str, Any], /
+    ) -> None: ...
+    def __del__(self) -> None: ...
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What is known of the pipe, by name; ``default`` if nothing is."""
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Let another protocol be told."""
+
+    def write(self, data: _Data, /) -> None:
+        """Write; never blocks. TypeError if it is not bytes-like."""
+
+    def write_eof(self) -> None:
+        """The same as ``close()``: a pipe has one direction."""
+
+    def can_write_eof(self) -> Literal[True]:
+        """True."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the water marks, in bytes: above ``high`` the protocol is paused, at ``low`` it is resumed.
+
+        64 KiB and a quarter of it by default. ValueError unless high >= low >= 0.
+        """
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The water marks (low, high), in bytes."""
+
+    def get_write_buffer_size(self) -> int:
+        """How many bytes wait to be sent."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    def close(self) -> None:
+        """Send what is buffered, then call ``connection_lost(None)`` and close the pipe."""
+
+    def abort(self) -> None:
+        """Close now: what is buffered is lost, ``connection_lost(None)`` is called soon."""
+
+    def _begin(self) -> None: ...
+    def _call_connection_lost(self, exc: BaseException | None, /) -> None: ...
+
+@final
+@disjoint_base
+class Listener:
+    """A listening socket of a server: accepts connections and makes their transports. Made by the loop.
+
+    Source: ``asyncio.selector_events``.
+    """
+
+    @property
+    def _sock(self) -> Any: ...
+    @property
+    def _server(self) -> Any: ...
+    def __init__(
+        self,
+        loop: LoopCore,
+        protocol_factory: Callable[[], Any],
+        sock: socket,
+        kind: tuple[int, int, int],
+        server: Any,
+        backlog: int,
+        sslcontext: Any,
+        timeouts: dict[str, float | None],
+        plain: bool,
+        /,
+    ) -> None: ...
+    def _watch(self) -> None: ...
+
+@disjoint_base
 class LoopCore:
     """The native base of ``aioxide.EventLoop``: what happens per event.
 
@@ -618,6 +774,7 @@ class LoopCore:
     def _remove_reader(self, fd: Any, /) -> bool: ...
     def _remove_writer(self, fd: Any, /) -> bool: ...
     def _has_native_transport(self, fd: Any, /) -> bool: ...
+    def _is_occupied(self, fd: Any, /) -> bool: ...
     #: Who is told, or None: (reader, writer). KeyError if nobody is.
     def _watched(self, fd: Any, /) -> tuple[Any, Any]: ...
     def _watched_fds(self) -> dict[int, int]: ...

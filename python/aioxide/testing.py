@@ -127,7 +127,7 @@ class VirtualLoop(EventLoop):
 
     def _when_idle(self, when: float | None) -> float | None:
         """Say what to do when nothing is ready: None if the clock was moved, else real seconds to wait."""
-        if self._calls:
+        if self._calls or (self._resolver is not None and self._resolver._busy):
             return math.inf
         clock = self._clock
         if when is not None:

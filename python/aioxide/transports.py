@@ -11,7 +11,7 @@ import warnings
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
-from . import _aioxide
+from . import _aioxide, servers
 
 if TYPE_CHECKING:
     import socket
@@ -38,10 +38,7 @@ def make_socket_transport(
         extra["peername"] = _name_of(sock.getpeername)
     transport = _aioxide.SocketTransport(loop, sock, protocol, extra, server)
     if server is not None:
-        if _ATTACHES_TRANSPORT:
-            server._attach(transport)
-        else:
-            server._attach()
+        attach(server, transport)
     loop._transports[sock.fileno()] = transport
     # Small writes go out at once, as in asyncio.
     asyncio.base_events._set_nodelay(sock)  # type: ignore[attr-defined]
@@ -61,9 +58,17 @@ def _name_of(ask: Any) -> Any:
         return None
 
 
+def attach(server: Any, transport: Any) -> None:
+    """Tell a server of one of its connections."""
+    if _ATTACHES_TRANSPORT or isinstance(server, servers.Server):
+        server._attach(transport)
+    else:
+        server._attach()
+
+
 def detach(server: Any, transport: Any) -> None:
     """Tell a server that one of its connections has ended."""
-    if _ATTACHES_TRANSPORT:
+    if _ATTACHES_TRANSPORT or isinstance(server, servers.Server):
         server._detach(transport)
     else:
         server._detach()

@@ -60,6 +60,14 @@ pub struct Imports {
     pub handles: Py<PyAny>,
     /// `aioxide.transports`, the cold parts of transports.
     pub transports: Py<PyAny>,
+    /// `aioxide.pipes`, the cold parts of pipes' transports.
+    pub pipes: Py<PyAny>,
+    /// `aioxide.servers`, the cold parts of servers.
+    pub servers: Py<PyAny>,
+    /// `socket.socket`.
+    pub socket: Py<PyAny>,
+    /// `asyncio.trsock.TransportSocket`.
+    pub transport_socket: Py<PyAny>,
 }
 
 static IMPORTS: PyOnceLock<Imports> = PyOnceLock::new();
@@ -115,5 +123,9 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         buffered_protocol: py.import("asyncio.protocols")?.getattr("BufferedProtocol")?.unbind(),
         handles: py.import("aioxide.handles")?.into_any().unbind(),
         transports: py.import("aioxide.transports")?.into_any().unbind(),
+        pipes: py.import("aioxide.pipes")?.into_any().unbind(),
+        servers: py.import("aioxide.servers")?.into_any().unbind(),
+        socket: py.import("socket")?.getattr("socket")?.unbind(),
+        transport_socket: py.import("asyncio.trsock")?.getattr("TransportSocket")?.unbind(),
     })
 }

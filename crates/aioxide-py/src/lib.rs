@@ -10,7 +10,8 @@
 //! | `coroutines` | coroutines without a Python frame |
 //! | `handles` | what the loop was asked to run |
 //! | `events` | the loop |
-//! | `transports` | TCP |
+//! | `transports` | TCP and unix sockets, pipes |
+//! | `serving` | listening sockets |
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
 mod coroutines;
@@ -21,6 +22,7 @@ mod gather;
 mod handles;
 mod imports;
 mod object;
+mod serving;
 mod sleep;
 mod taskgroups;
 mod tasks;
@@ -66,6 +68,9 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("TimerHandle", handles::build_timer(py)?)?;
     module.add("Sleep", sleep::build(py)?)?;
     module.add("SocketTransport", transports::build(py)?)?;
+    module.add("ReadPipeTransport", transports::pipes::build_read(py)?)?;
+    module.add("WritePipeTransport", transports::pipes::build_write(py)?)?;
+    module.add("Listener", serving::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
     unite(
         &module.getattr("Future")?.cast_into()?,

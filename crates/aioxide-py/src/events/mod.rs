@@ -10,6 +10,7 @@
 
 mod attributes;
 mod factories;
+mod occupied;
 mod polling;
 mod run;
 mod scheduling;
@@ -32,6 +33,7 @@ use crate::object::{
     Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, method, new_slot, setattr_slot,
 };
 
+use occupied::Occupied;
 pub use timing::{deadline, seconds};
 pub use watching::{Direction, Watch};
 
@@ -79,6 +81,8 @@ pub struct LoopBody {
     files: RefCell<Vec<(RawFd, Owned)>>,
     /// What reads are received into, lent to one transport at a time.
     pub read_buffer: Cell<Vec<u8>>,
+    /// The descriptors of accepted connections.
+    pub occupied: Occupied,
 }
 
 /// The engine's parts.
@@ -124,6 +128,7 @@ impl Body for LoopBody {
             current_written: Cell::new(false),
             files: RefCell::new(Vec::new()),
             read_buffer: Cell::new(Vec::new()),
+            occupied: Occupied::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use super::{Direction, Entry, Io, Loop, Watch, timing};
 use crate::errors::os_error;
 use crate::object::BodyOf;
-use crate::{tasks, transports};
+use crate::{serving, tasks, transports};
 
 /// How long a poll may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,13 +167,19 @@ fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::Event]) -> PyResult<
             for (watch, direction) in reader.into_iter().chain(writer) {
                 match watch {
                     Watch::Handle(handle) => engine.push(Entry::Handle(handle.clone())),
-                    Watch::Transport(transport) => ready.push((transport.clone(), direction)),
+                    native => ready.push((native.clone(), direction)),
                 }
             }
         }
     }
-    for (transport, direction) in ready {
-        transports::ready(this, transport.bind(this.py()), direction)?;
+    for (watch, direction) in ready {
+        let object = watch.object().bind(this.py());
+        match watch {
+            Watch::Transport(_) => transports::ready(this, object, direction)?,
+            Watch::Pipe(_) => transports::pipes::ready(this, object, direction)?,
+            Watch::Listener(_) => serving::ready(this, object)?,
+            Watch::Handle(_) => {}
+        }
     }
     Ok(())
 }

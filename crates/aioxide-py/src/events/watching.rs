@@ -16,18 +16,23 @@ use crate::handles::{self, Parts};
 use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, driver_in, method, method_noargs, method_one};
 
 /// Who is told.
+#[derive(Clone)]
 pub enum Watch {
     /// A handle, put into the ready queue.
     Handle(Owned),
     /// A native transport, called at once.
     Transport(Owned),
+    /// The native transport of a pipe, called at once.
+    Pipe(Owned),
+    /// A listening socket, called at once.
+    Listener(Owned),
 }
 
 impl Watch {
-    /// The handle or the transport.
+    /// The handle, the transport or the listener.
     pub fn object(&self) -> &Owned {
         match self {
-            Watch::Handle(object) | Watch::Transport(object) => object,
+            Watch::Handle(object) | Watch::Transport(object) | Watch::Pipe(object) | Watch::Listener(object) => object,
         }
     }
 }
@@ -66,6 +71,11 @@ pub fn watching_methods(builder: TypeBuilder) -> TypeBuilder {
             c"_has_native_transport",
             c"Whether a native transport uses a descriptor.",
             has_transport,
+        ))
+        .method(method_one(
+            c"_is_occupied",
+            c"Whether a descriptor is that of an accepted connection whose transport is not closed.",
+            is_occupied,
         ))
         .method(method_one(
             c"_watched",
@@ -138,6 +148,18 @@ impl LoopBody {
             index.map(|index| files.swap_remove(index))
         };
         drop(gone);
+    }
+
+    /// Whether exactly `object` is told.
+    pub fn is_watched_by(&self, fd: RawFd, direction: Direction, object: &Bound<'_, PyAny>) -> bool {
+        self.io().is_ok_and(|io| {
+            let fds = io.fds.borrow();
+            let told = match direction {
+                Direction::Read => fds.reader(fd),
+                Direction::Write => fds.writer(fd),
+            };
+            told.is_some_and(|watch| watch.object().as_ptr() == object.as_ptr())
+        })
     }
 
     /// Stops telling anyone; returns who was told.
@@ -244,6 +266,12 @@ fn has_transport<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Retu
     let is = |watch: Option<&Watch>| matches!(watch, Some(Watch::Transport(_)));
     let found = is(fds.reader(fd)) || is(fds.writer(fd));
     Ok(PyBool::new(this.py(), found).to_owned().into_any())
+}
+
+fn is_occupied<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Returned<'py> {
+    // A file that was closed has no descriptor, so nobody's.
+    let occupied = descriptor(file).is_ok_and(|fd| this.body().occupied.contains(fd));
+    Ok(PyBool::new(this.py(), occupied).to_owned().into_any())
 }
 
 fn watched<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Returned<'py> {

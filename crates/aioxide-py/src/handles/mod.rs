@@ -22,7 +22,7 @@ use crate::object::{
     method_noargs,
 };
 
-pub use running::{report, run};
+pub use running::{report, report_method, run};
 pub use timer::{TimerHandleBody, When, build as build_timer, new as new_timer};
 
 /// The fields of both kinds of handle.

@@ -56,6 +56,7 @@ pub fn close(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
         return Ok(());
     }
     body.phase.set(Phase::Closing);
+    body.vacate(this.py())?;
     reading::unwatch(this)?;
     if body.buffer.borrow().is_empty() {
         return connection_lost_soon(this, &none(this.py()));
@@ -83,6 +84,7 @@ pub fn connection_lost_soon(this: &Bound<'_, SocketTransport>, exception: &Bound
         return Ok(());
     }
     body.phase.set(Phase::Lost);
+    body.vacate(py)?;
     writing::unwatch(this)?;
     let callback = this.getattr(pyo3::intern!(py, "_call_connection_lost"))?;
     body.with_loop(py, |event_loop| {
@@ -194,6 +196,7 @@ pub fn finalize(this: &Bound<'_, SocketTransport>) {
         return;
     }
     let finish = || -> PyResult<()> {
+        body.vacate(py)?;
         imports(py)?
             .transports
             .bind(py)

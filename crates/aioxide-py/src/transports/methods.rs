@@ -31,21 +31,6 @@ pub fn transport_methods(builder: TypeBuilder) -> TypeBuilder {
             c"Reads from now on, unless it was paused meanwhile.",
             begin_reading,
         ))
-        .method(method(
-            c"set_write_buffer_limits",
-            c"Sets the water marks for writing, in bytes.",
-            set_limits,
-        ))
-        .method(method_noargs(
-            c"get_write_buffer_limits",
-            c"The water marks (low, high), in bytes.",
-            limits,
-        ))
-        .method(method_noargs(
-            c"get_write_buffer_size",
-            c"How many bytes wait to be sent.",
-            buffer_size,
-        ))
 }
 
 fn none(py: Python<'_>) -> Bound<'_, PyAny> {
@@ -106,56 +91,4 @@ fn begin_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
     this.body().reading_begun.set(true);
     reading::watch(this)?;
     Ok(none(this.py()))
-}
-
-fn set_limits<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> Returned<'py> {
-    let [high, low] = args.bind("set_write_buffer_limits", ["high", "low"], 2, 0)?;
-    let py = this.py();
-    let limits = imports(py)?
-        .transports
-        .bind(py)
-        .call_method1("water_marks", (high, low))?;
-    let (high, low): (usize, usize) = limits.extract()?;
-    this.body().high_water.set(high);
-    this.body().low_water.set(low);
-    maybe_pause_protocol(this)?;
-    Ok(none(py))
-}
-
-fn limits<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
-    let body = this.body();
-    Ok((body.low_water.get(), body.high_water.get())
-        .into_pyobject(this.py())?
-        .into_any())
-}
-
-fn buffer_size<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
-    Ok(this.body().buffer.borrow().len().into_pyobject(this.py())?.into_any())
-}
-
-/// Tells the protocol to pause when more waits than the high-water mark.
-pub fn maybe_pause_protocol(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
-    let body = this.body();
-    if body.buffer.borrow().len() <= body.high_water.get() || body.protocol_paused.replace(true) {
-        return Ok(());
-    }
-    tell(this, "pause_writing")
-}
-
-/// Tells the protocol to go on when no more waits than the low-water mark.
-pub fn maybe_resume_protocol(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
-    let body = this.body();
-    if body.buffer.borrow().len() > body.low_water.get() || !body.protocol_paused.replace(false) {
-        return Ok(());
-    }
-    tell(this, "resume_writing")
-}
-
-fn tell(this: &Bound<'_, SocketTransport>, method: &str) -> PyResult<()> {
-    let py = this.py();
-    imports(py)?
-        .transports
-        .bind(py)
-        .call_method1("tell_protocol", (this, method))
-        .map(drop)
 }

@@ -58,12 +58,17 @@ pub fn readable(this: &Bound<'_, SocketTransport>, event_loop: &Bound<'_, Loop>)
     if body.buffered_protocol.get() {
         return read_into_protocols_buffer(this);
     }
+    with_buffer(event_loop, |buffer| read_bytes(this, buffer))
+}
+
+/// Lends the loop's buffer to one read.
+pub(super) fn with_buffer(event_loop: &Bound<'_, Loop>, read: impl FnOnce(&mut [u8]) -> PyResult<()>) -> PyResult<()> {
     let lender = &event_loop.body().read_buffer;
     let mut buffer = lender.take();
     if buffer.is_empty() {
         buffer.resize(READ_SIZE, 0);
     }
-    let read = read_bytes(this, &mut buffer);
+    let read = read(&mut buffer);
     lender.set(buffer);
     read
 }

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
 use super::closing::{self, fatal};
-use super::{Phase, SocketTransport, methods};
+use super::{Phase, SocketTransport, flow};
 use crate::errors::os_error;
 use crate::events::{Direction, Watch};
 use crate::imports::imports;
@@ -44,7 +44,11 @@ fn none(py: Python<'_>) -> Bound<'_, PyAny> {
     py.None().into_bound(py)
 }
 
-fn data_of<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+/// The bytes of what a caller writes.
+///
+/// # Errors
+/// TypeError if it is not bytes-like.
+pub(super) fn data_of<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
     if let Ok(bytes) = data.cast::<PyBytes>() {
         return Ok(Cow::Borrowed(bytes.as_bytes()));
     }
@@ -107,10 +111,11 @@ fn send(this: &Bound<'_, SocketTransport>, data: &[u8]) -> PyResult<()> {
     }
     body.buffer.borrow_mut().push(rest);
     watch(this)?;
-    methods::maybe_pause_protocol(this)
+    flow::maybe_pause_protocol(this)
 }
 
-fn would_block(error: &io::Error) -> bool {
+/// Whether a system call would have had to wait.
+pub(super) fn would_block(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
@@ -177,7 +182,7 @@ pub fn writable(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
         }
         return fatal(this, error, "Fatal write error on socket transport");
     }
-    methods::maybe_resume_protocol(this)?;
+    flow::maybe_resume_protocol(this)?;
     if !body.buffer.borrow().is_empty() {
         return Ok(());
     }
