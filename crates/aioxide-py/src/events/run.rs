@@ -210,9 +210,9 @@ fn run_entry_now(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> PyRe
             tasks::leave_current(this.as_any(), body)?;
             timeouts::fire(timeout.bind(py)).or_else(|error| handles::report(this.as_any(), timeout.bind(py), error))
         }
-        Entry::Child(pair) => {
+        Entry::Child(listener, child) => {
             tasks::leave_current(this.as_any(), body)?;
-            let (listener, child) = (pair.0.bind(py), pair.1.bind(py));
+            let (listener, child) = (listener.bind(py), child.bind(py));
             let told = match as_exact::<ChildrenBody>(listener) {
                 Some(children) => taskgroups::child_done(children, child),
                 None => gather::child_done(listener.cast()?, child),

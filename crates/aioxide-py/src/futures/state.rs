@@ -355,7 +355,7 @@ pub fn schedule(event_loop: &Bound<'_, PyAny>, callback: Callback, future: &Boun
         }
         match callback.context {
             None if hears_of_children(callback.callable.bind(py)) => {
-                native.push(Entry::Child(Box::new((callback.callable, Owned::new(future)))));
+                native.push(Entry::Child(callback.callable, Owned::new(future)));
             }
             None => native.push(Entry::Task(callback.callable)),
             Some(context) => {
