@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `object` | the unsafe room: native objects over the C API |
 //! | `futures`, `tasks`, `sleep` | what is awaited |
+//! | `coroutines` | coroutines without a Python frame |
 //! | `handles` | what the loop was asked to run |
 //! | `events` | the loop |
 //! | `transports` | TCP |
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
+mod coroutines;
 mod errors;
 mod events;
 mod futures;
