@@ -55,6 +55,15 @@ if _typing.TYPE_CHECKING:
 else:
     # Every task and future counts as one of ours and as one of asyncio's: to a type checker they are the same.
     from ._aioxide import Future, Handle, Task, TimerHandle, create_task, sleep
+    from .streams import (
+        StreamReader,
+        StreamReaderProtocol,
+        StreamWriter,
+        open_connection,
+        open_unix_connection,
+        start_server,
+        start_unix_server,
+    )
 
     if sys.version_info >= (3, 12):
         from .namespace import eager_task_factory as eager_task_factory
@@ -69,15 +78,22 @@ __all__ = [
     "Future",
     "Handle",
     "Runner",
+    "StreamReader",
+    "StreamReaderProtocol",
+    "StreamWriter",
     "Task",
     "TimerHandle",
     "Watch",
     "__version__",
     "install",
     "new_event_loop",
+    "open_connection",
+    "open_unix_connection",
     "run",
     "create_task",
     "sleep",
+    "start_server",
+    "start_unix_server",
     "uninstall",
     "watch",
 ]

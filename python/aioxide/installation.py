@@ -20,7 +20,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from . import namespace
+from . import namespace, streams
 from ._aioxide import Future, Task, create_task, sleep
 from .events import EventLoop, new_event_loop
 from .policy import EventLoopPolicy
@@ -76,6 +76,12 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
     (asyncio, "sleep", sleep),
     (asyncio.tasks, "sleep", sleep),
     (asyncio.streams, "sleep", sleep),
+    (asyncio.streams, "FlowControlMixin", streams.FlowControlMixin),
+    *(
+        (module, name, getattr(streams, name))
+        for name in asyncio.streams.__all__
+        for module in (asyncio, asyncio.streams)
+    ),
 ]
 if sys.version_info >= (3, 12):
     _ROWS += [

@@ -8,6 +8,7 @@
 //! | `handles` | what the loop was asked to run |
 //! | `events` | the loop |
 //! | `transports` | TCP |
+//! | `streams` | readers and writers over any transport |
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
 mod coroutines;
@@ -18,6 +19,7 @@ mod handles;
 mod imports;
 mod object;
 mod sleep;
+mod streams;
 mod tasks;
 mod transports;
 
@@ -61,6 +63,12 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Sleep", sleep::build(py)?)?;
     module.add("SocketTransport", transports::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
+    module.add("StreamReaderCore", streams::build_reader(py)?)?;
+    module.add("StreamWriterCore", streams::build_writer(py)?)?;
+    module.add("FlowControlCore", streams::build_flow_control(py)?)?;
+    module.add("StreamReaderProtocolCore", streams::build_protocol(py)?)?;
+    streams::build_reading(py)?;
+    streams::build_draining(py)?;
     unite(
         &module.getattr("Future")?.cast_into()?,
         &module.getattr("Task")?.cast_into()?,

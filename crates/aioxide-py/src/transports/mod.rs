@@ -19,6 +19,9 @@ mod methods;
 mod reading;
 mod writing;
 
+pub use closing::is_closing;
+pub use writing::write;
+
 use std::cell::{Cell, RefCell};
 
 use pyo3::prelude::*;
@@ -42,6 +45,17 @@ pub enum Phase {
     Lost,
     /// The socket is closed.
     Gone,
+}
+
+/// How a protocol gets what is received.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    /// `data_received(bytes)`.
+    Bytes,
+    /// It gives the buffer to read into.
+    Buffer,
+    /// A native reader copies it out of the loop's buffer.
+    Stream,
 }
 
 /// The body of a `SocketTransport`.
@@ -68,8 +82,7 @@ pub struct TransportBody {
     eof: Cell<bool>,
     /// The protocol was told to pause.
     protocol_paused: Cell<bool>,
-    /// The protocol gives the buffer to read into.
-    buffered_protocol: Cell<bool>,
+    delivery: Cell<Delivery>,
     buffer: RefCell<WriteBuffer>,
     high_water: Cell<usize>,
     low_water: Cell<usize>,
@@ -105,7 +118,7 @@ impl Body for TransportBody {
             watches_write: Cell::new(false),
             eof: Cell::new(false),
             protocol_paused: Cell::new(false),
-            buffered_protocol: Cell::new(false),
+            delivery: Cell::new(Delivery::Bytes),
             buffer: RefCell::new(WriteBuffer::default()),
             high_water: Cell::new(HIGH_WATER),
             low_water: Cell::new(HIGH_WATER / 4),
