@@ -68,6 +68,15 @@ else:
         timeout,
         timeout_at,
     )
+    from .streams import (
+        StreamReader,
+        StreamReaderProtocol,
+        StreamWriter,
+        open_connection,
+        open_unix_connection,
+        start_server,
+        start_unix_server,
+    )
 
     if sys.version_info >= (3, 12):
         from .namespace import eager_task_factory as eager_task_factory
@@ -84,6 +93,9 @@ __all__ = [
     "Runner",
     "Strict",
     "StrictModeError",
+    "StreamReader",
+    "StreamReaderProtocol",
+    "StreamWriter",
     "Task",
     "TaskGroup",
     "Timeout",
@@ -92,12 +104,16 @@ __all__ = [
     "__version__",
     "install",
     "new_event_loop",
+    "open_connection",
+    "open_unix_connection",
     "run",
     "create_task",
     "gather",
     "sleep",
     "timeout",
     "timeout_at",
+    "start_server",
+    "start_unix_server",
     "uninstall",
     "watch",
 ]

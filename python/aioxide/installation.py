@@ -22,7 +22,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from . import namespace
+from . import namespace, streams
 from ._aioxide import Future, Task, Timeout, create_task, gather, sleep, timeout, timeout_at
 from .events import EventLoop, new_event_loop
 from .policy import EventLoopPolicy
@@ -89,6 +89,12 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
     (asyncio, "sleep", sleep),
     (asyncio.tasks, "sleep", sleep),
     (asyncio.streams, "sleep", sleep),
+    (asyncio.streams, "FlowControlMixin", streams.FlowControlMixin),
+    *(
+        (module, name, getattr(streams, name))
+        for name in asyncio.streams.__all__
+        for module in (asyncio, asyncio.streams)
+    ),
 ]
 if sys.version_info >= (3, 12):
     _ROWS += [

@@ -69,7 +69,6 @@ pub trait Operation: Sized + 'static {
 }
 
 /// What an operation does next.
-#[expect(dead_code, reason = "the next operations, of streams and locks, wait for futures")]
 pub enum Next<'py> {
     /// It has ended with this result.
     Return(Bound<'py, PyAny>),
@@ -189,7 +188,6 @@ pub fn build<'py, O: Operation>(py: Python<'py>, name: &'static std::ffi::CStr) 
 }
 
 /// A pending future of `event_loop`, for an operation to wait for.
-#[expect(dead_code, reason = "the next operations, of streams and locks, wait for futures")]
 #[inline]
 pub fn waiter<'py>(event_loop: &Bound<'py, PyAny>) -> Returned<'py> {
     if as_native::<LoopBody>(event_loop).is_some() {

@@ -56,6 +56,14 @@ pub struct Imports {
     pub coroutine: Py<PyType>,
     /// `asyncio.protocols.BufferedProtocol`.
     pub buffered_protocol: Py<PyAny>,
+    /// `asyncio.streams.StreamReader`.
+    pub stream_reader: Py<PyAny>,
+    /// `asyncio.exceptions.IncompleteReadError`.
+    pub incomplete_read_error: Py<PyAny>,
+    /// `asyncio.exceptions.LimitOverrunError`.
+    pub limit_overrun_error: Py<PyAny>,
+    /// `asyncio.log.logger`.
+    pub logger: Py<PyAny>,
     /// `aioxide.handles`, where cold parts of handles are written in Python.
     pub handles: Py<PyAny>,
     /// `aioxide.transports`, the cold parts of transports.
@@ -68,6 +76,8 @@ pub struct Imports {
     pub socket: Py<PyAny>,
     /// `asyncio.trsock.TransportSocket`.
     pub transport_socket: Py<PyAny>,
+    /// `aioxide.streams`, the cold parts of streams.
+    pub streams: Py<PyAny>,
 }
 
 static IMPORTS: PyOnceLock<Imports> = PyOnceLock::new();
@@ -121,11 +131,16 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         generator: types.getattr("GeneratorType")?.cast_into()?.unbind(),
         coroutine: types.getattr("CoroutineType")?.cast_into()?.unbind(),
         buffered_protocol: py.import("asyncio.protocols")?.getattr("BufferedProtocol")?.unbind(),
+        stream_reader: py.import("asyncio.streams")?.getattr("StreamReader")?.unbind(),
+        incomplete_read_error: exceptions.getattr("IncompleteReadError")?.unbind(),
+        limit_overrun_error: exceptions.getattr("LimitOverrunError")?.unbind(),
+        logger: py.import("asyncio.log")?.getattr("logger")?.unbind(),
         handles: py.import("aioxide.handles")?.into_any().unbind(),
         transports: py.import("aioxide.transports")?.into_any().unbind(),
         pipes: py.import("aioxide.pipes")?.into_any().unbind(),
         servers: py.import("aioxide.servers")?.into_any().unbind(),
         socket: py.import("socket")?.getattr("socket")?.unbind(),
         transport_socket: py.import("asyncio.trsock")?.getattr("TransportSocket")?.unbind(),
+        streams: py.import("aioxide.streams")?.into_any().unbind(),
     })
 }

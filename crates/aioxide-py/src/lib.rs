@@ -12,6 +12,7 @@
 //! | `events` | the loop |
 //! | `transports` | TCP and unix sockets, pipes |
 //! | `serving` | listening sockets |
+//! | `streams` | readers and writers over any transport |
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
 mod coroutines;
@@ -24,6 +25,7 @@ mod imports;
 mod object;
 mod serving;
 mod sleep;
+mod streams;
 mod taskgroups;
 mod tasks;
 mod timeouts;
@@ -72,6 +74,12 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("WritePipeTransport", transports::pipes::build_write(py)?)?;
     module.add("Listener", serving::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
+    module.add("StreamReaderCore", streams::build_reader(py)?)?;
+    module.add("StreamWriterCore", streams::build_writer(py)?)?;
+    module.add("FlowControlCore", streams::build_flow_control(py)?)?;
+    module.add("StreamReaderProtocolCore", streams::build_protocol(py)?)?;
+    streams::build_reading(py)?;
+    streams::build_draining(py)?;
     unite(
         &module.getattr("Future")?.cast_into()?,
         &module.getattr("Task")?.cast_into()?,

@@ -217,7 +217,8 @@ fn init(this: &Bound<'_, Handle>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bou
     this.body().0.fill(parts)
 }
 
-fn bind_parts<'py, const N: usize>(
+/// Binds arguments that may be given by position or by name.
+pub fn bind_parts<'py, const N: usize>(
     function: &str,
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, PyDict>>,

@@ -37,7 +37,7 @@ pub use call::{
 pub use driver::driver_in;
 pub use links::{Head, Links, linked};
 pub use methods::{
-    Resumed, Returned, await_slot, class_method_one, finalize_slot, function, getter, getter_setter, init_slots,
+    Resumed, Returned, aiter_slot, anext_slot, await_slot, class_method_one, finalize_slot, function, getter, getter_setter, init_slots,
     iter_slot, method, method_noargs, method_one, new_slot, repr_slot, resume_slots, setattr_slot,
 };
 pub use native::{Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, create_untracked, track};

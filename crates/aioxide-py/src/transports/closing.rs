@@ -26,7 +26,7 @@ pub fn closing_methods(builder: TypeBuilder) -> TypeBuilder {
         .method(method_noargs(
             c"is_closing",
             c"Whether it is closing or closed.",
-            is_closing,
+            is_closing_method,
         ))
         .method(method_one(
             c"_force_close",
@@ -123,9 +123,14 @@ fn abort<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
     Ok(none(this.py()))
 }
 
-fn is_closing<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
-    let closing = this.body().phase.get() != Phase::Open;
-    Ok(pyo3::types::PyBool::new(this.py(), closing).to_owned().into_any())
+/// Whether it is closing or closed.
+#[inline]
+pub fn is_closing(this: &Bound<'_, SocketTransport>) -> bool {
+    this.body().phase.get() != Phase::Open
+}
+
+fn is_closing_method<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    Ok(pyo3::types::PyBool::new(this.py(), is_closing(this)).to_owned().into_any())
 }
 
 fn force_close_method<'py>(this: &Bound<'py, SocketTransport>, exception: &Bound<'py, PyAny>) -> Returned<'py> {

@@ -5,8 +5,9 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict};
 
-use super::{Phase, SocketTransport, reading};
+use super::{Delivery, Phase, SocketTransport, reading};
 use crate::imports::imports;
+use crate::streams;
 use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs, method_one};
 
 /// Adds the methods.
@@ -51,7 +52,14 @@ fn extra_info<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> R
 pub fn use_protocol(this: &Bound<'_, SocketTransport>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let buffered = imports(py)?.buffered_protocol.bind(py);
-    this.body().buffered_protocol.set(protocol.is_instance(buffered)?);
+    let delivery = if streams::takes_bytes(protocol) {
+        Delivery::Stream
+    } else if protocol.is_instance(buffered)? {
+        Delivery::Buffer
+    } else {
+        Delivery::Bytes
+    };
+    this.body().delivery.set(delivery);
     this.body().protocol.set(Owned::new(protocol));
     Ok(())
 }

@@ -21,6 +21,9 @@ pub mod pipes;
 mod reading;
 mod writing;
 
+pub use closing::is_closing;
+pub use writing::write;
+
 use std::cell::{Cell, RefCell};
 
 use pyo3::prelude::*;
@@ -49,6 +52,17 @@ pub enum Phase {
     Gone,
 }
 
+/// How a protocol gets what is received.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    /// `data_received(bytes)`.
+    Bytes,
+    /// It gives the buffer to read into.
+    Buffer,
+    /// A native reader copies it out of the loop's buffer.
+    Stream,
+}
+
 /// The body of a `SocketTransport`.
 pub struct TransportBody {
     event_loop: Slot,
@@ -73,8 +87,7 @@ pub struct TransportBody {
     eof: Cell<bool>,
     /// The protocol was told to pause.
     protocol_paused: Cell<bool>,
-    /// The protocol gives the buffer to read into.
-    buffered_protocol: Cell<bool>,
+    delivery: Cell<Delivery>,
     buffer: RefCell<WriteBuffer>,
     high_water: Cell<usize>,
     low_water: Cell<usize>,
@@ -112,7 +125,7 @@ impl Body for TransportBody {
             watches_write: Cell::new(false),
             eof: Cell::new(false),
             protocol_paused: Cell::new(false),
-            buffered_protocol: Cell::new(false),
+            delivery: Cell::new(Delivery::Bytes),
             buffer: RefCell::new(WriteBuffer::default()),
             high_water: Cell::new(HIGH_WATER),
             low_water: Cell::new(HIGH_WATER / 4),

@@ -12,10 +12,11 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::closing::{self, fatal};
-use super::{Phase, SocketTransport};
+use super::{Delivery, Phase, SocketTransport};
 use crate::errors::os_error;
 use crate::events::{Direction, Loop, Watch};
 use crate::object::{BodyOf, Owned, bytes, call_method_one, descriptor};
+use crate::streams::{self, Fed};
 
 /// Starts watching, if the transport is to read and does not.
 pub fn watch(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
@@ -55,7 +56,7 @@ pub fn readable(this: &Bound<'_, SocketTransport>, event_loop: &Bound<'_, Loop>)
     if !body.watches_read.get() {
         return Ok(());
     }
-    if body.buffered_protocol.get() {
+    if body.delivery.get() == Delivery::Buffer {
         return read_into_protocols_buffer(this);
     }
     with_buffer(event_loop, |buffer| read_bytes(this, buffer))
@@ -78,16 +79,25 @@ fn read_bytes(this: &Bound<'_, SocketTransport>, buffer: &mut [u8]) -> PyResult<
     let body = this.body();
     let data = match descriptor::receive(body.fd.get(), buffer) {
         Ok(0) => return end_of_stream(this),
-        Ok(count) => bytes(py, buffer.get(..count).unwrap_or_default()),
+        Ok(count) => buffer.get(..count).unwrap_or_default(),
         Err(error) => return failed(this, &error),
     };
     let Some(protocol) = body.protocol.get(py) else {
         return Ok(());
     };
-    match call_method_one(&protocol, pyo3::intern!(py, "data_received"), &data) {
-        Ok(_) => Ok(()),
+    match deliver(&protocol, data, body.delivery.get()) {
+        Ok(()) => Ok(()),
         Err(error) => fatal(this, error, "Fatal error: protocol.data_received() call failed."),
     }
+}
+
+#[inline]
+fn deliver(protocol: &Bound<'_, PyAny>, data: &[u8], delivery: Delivery) -> PyResult<()> {
+    if delivery == Delivery::Stream && streams::feed(protocol, data)? == Fed::Taken {
+        return Ok(());
+    }
+    let py = protocol.py();
+    call_method_one(protocol, pyo3::intern!(py, "data_received"), &bytes(py, data)).map(drop)
 }
 
 fn read_into_protocols_buffer(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
@@ -138,10 +148,7 @@ fn end_of_stream(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let Some(protocol) = this.body().protocol.get(py) else {
         return Ok(());
     };
-    let keep_open = protocol
-        .call_method0(pyo3::intern!(py, "eof_received"))
-        .and_then(|keep_open| keep_open.is_truthy());
-    match keep_open {
+    match streams::feed_eof(&protocol) {
         // Level-triggered: an end that was seen would be seen again at every poll.
         Ok(true) => unwatch(this),
         Ok(false) => closing::close(this),

@@ -73,7 +73,8 @@ fn check_writable(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     Ok(())
 }
 
-fn write<'py>(this: &Bound<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Returned<'py> {
+/// `write()`: TypeError if `data` is not bytes-like, RuntimeError after `write_eof()`.
+pub fn write<'py>(this: &Bound<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Returned<'py> {
     let data = data_of(data)?;
     check_writable(this)?;
     send(this, &data)?;
