@@ -15,12 +15,13 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
-from . import loops, transports
+from . import loops, sslproto, transports
 from ._aioxide import LoopCore
 from .queues_view import ReadyView, ScheduledView
 from .selector import EngineSelector
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     # namespace.py adds it: what asyncio's module of this name has.
@@ -50,6 +51,7 @@ class EventLoop(LoopCore, _StdlibLoop):
         _signal_handlers: dict[int, asyncio.Handle]
 
         def _check_closed(self) -> None: ...
+        def _ensure_fd_no_transport(self, fd: Any) -> None: ...
         def _read_from_self(self) -> None: ...
 
     def __init__(self, selector: Any = None, *, strict_polling: bool = False) -> None:
@@ -135,6 +137,58 @@ class EventLoop(LoopCore, _StdlibLoop):
         self, sock: socket.socket, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
     ) -> Any:
         return transports.make_socket_transport(self, sock, protocol, waiter, extra, server)
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: Any = None,
+        server: Any = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        self._ensure_fd_no_transport(rawsock)
+        return sslproto.make_ssl_transport(
+            self,
+            rawsock,
+            protocol,
+            sslcontext,
+            waiter,
+            extra,
+            server=server,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: Any,
+        sslcontext: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        """Upgrade a transport to TLS. Return the transport that ``protocol`` is to use from now on."""
+        return await sslproto.start_tls(
+            self,
+            transport,
+            protocol,
+            sslcontext,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
 
 
 def new_event_loop(*, strict_polling: bool = False) -> EventLoop:

@@ -7,6 +7,7 @@
 //! | `handles` | what the loop was asked to run |
 //! | `events` | the loop |
 //! | `transports` | TCP |
+//! | `sslproto` | TLS |
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
 mod errors;
@@ -16,6 +17,7 @@ mod handles;
 mod imports;
 mod object;
 mod sleep;
+mod sslproto;
 mod tasks;
 mod transports;
 
@@ -58,6 +60,8 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("TimerHandle", handles::build_timer(py)?)?;
     module.add("Sleep", sleep::build(py)?)?;
     module.add("SocketTransport", transports::build(py)?)?;
+    module.add("SSLTransport", sslproto::build_transport(py)?)?;
+    module.add("SSLProtocol", sslproto::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
     unite(
         &module.getattr("Future")?.cast_into()?,

@@ -71,6 +71,10 @@ pub struct LoopBody {
     files: RefCell<Vec<(RawFd, Owned)>>,
     /// What reads are received into, lent to one transport at a time.
     pub read_buffer: Cell<Vec<u8>>,
+    /// What TLS records are decrypted into, lent as above.
+    pub tls_plain: Cell<Vec<u8>>,
+    /// What TLS records are written to, lent until they are sent.
+    pub tls_output: Cell<Vec<u8>>,
 }
 
 /// The engine's parts.
@@ -112,6 +116,8 @@ impl Body for LoopBody {
             current_written: Cell::new(false),
             files: RefCell::new(Vec::new()),
             read_buffer: Cell::new(Vec::new()),
+            tls_plain: Cell::new(Vec::new()),
+            tls_output: Cell::new(Vec::new()),
         }
     }
 

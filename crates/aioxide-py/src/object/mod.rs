@@ -25,6 +25,7 @@ pub mod descriptor;
 mod links;
 mod methods;
 mod native;
+pub mod openssl;
 mod owned;
 mod types;
 

@@ -5,9 +5,10 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict};
 
-use super::{Phase, SocketTransport, reading};
+use super::{Phase, Receiver, SocketTransport, reading};
 use crate::imports::imports;
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs, method_one};
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, as_exact, method, method_noargs, method_one};
+use crate::sslproto::{self, SslBody};
 
 /// Adds the methods.
 pub fn transport_methods(builder: TypeBuilder) -> TypeBuilder {
@@ -66,7 +67,14 @@ fn extra_info<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> R
 pub fn use_protocol(this: &Bound<'_, SocketTransport>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let buffered = imports(py)?.buffered_protocol.bind(py);
-    this.body().buffered_protocol.set(protocol.is_instance(buffered)?);
+    let receiver = if as_exact::<SslBody>(protocol).is_some() {
+        Receiver::Tls
+    } else if protocol.is_instance(buffered)? {
+        Receiver::Buffered
+    } else {
+        Receiver::Plain
+    };
+    this.body().receiver.set(receiver);
     this.body().protocol.set(Owned::new(protocol));
     Ok(())
 }
@@ -86,19 +94,31 @@ fn is_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
     Ok(PyBool::new(this.py(), reading).to_owned().into_any())
 }
 
-fn pause_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+/// Stops reading.
+pub fn pause_reading_now(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let body = this.body();
     if body.phase.get() == Phase::Open && !body.reading_paused.replace(true) {
         reading::unwatch(this)?;
     }
-    Ok(none(this.py()))
+    Ok(())
 }
 
-fn resume_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+/// Reads again.
+pub fn resume_reading_now(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let body = this.body();
     if body.phase.get() == Phase::Open && body.reading_paused.replace(false) {
         reading::watch(this)?;
     }
+    Ok(())
+}
+
+fn pause_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    pause_reading_now(this)?;
+    Ok(none(this.py()))
+}
+
+fn resume_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    resume_reading_now(this)?;
     Ok(none(this.py()))
 }
 
@@ -153,6 +173,16 @@ pub fn maybe_resume_protocol(this: &Bound<'_, SocketTransport>) -> PyResult<()> 
 
 fn tell(this: &Bound<'_, SocketTransport>, method: &str) -> PyResult<()> {
     let py = this.py();
+    if this.body().receiver.get() == Receiver::Tls
+        && let Some(protocol) = this.body().protocol.get(py)
+        && let Some(protocol) = as_exact::<SslBody>(&protocol)
+    {
+        if method == "resume_writing" {
+            return sslproto::resume_writing(protocol);
+        }
+        sslproto::pause_writing(protocol);
+        return Ok(());
+    }
     imports(py)?
         .transports
         .bind(py)

@@ -31,6 +31,9 @@ use crate::object::{
 };
 use buffer::WriteBuffer;
 
+pub use methods::{pause_reading_now as pause_reading, resume_reading_now as resume_reading};
+pub use writing::{bytes_like, joined, send};
+
 /// How far a transport is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -42,6 +45,17 @@ pub enum Phase {
     Lost,
     /// The socket is closed.
     Gone,
+}
+
+/// How a protocol is given what is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receiver {
+    /// As `bytes`, by `data_received`.
+    Plain,
+    /// In a buffer of its own, by `get_buffer` and `buffer_updated`.
+    Buffered,
+    /// It is a native TLS protocol, which takes it from the loop's buffer.
+    Tls,
 }
 
 /// The body of a `SocketTransport`.
@@ -68,8 +82,8 @@ pub struct TransportBody {
     eof: Cell<bool>,
     /// The protocol was told to pause.
     protocol_paused: Cell<bool>,
-    /// The protocol gives the buffer to read into.
-    buffered_protocol: Cell<bool>,
+    /// How the protocol is given what is read.
+    receiver: Cell<Receiver>,
     buffer: RefCell<WriteBuffer>,
     high_water: Cell<usize>,
     low_water: Cell<usize>,
@@ -105,7 +119,7 @@ impl Body for TransportBody {
             watches_write: Cell::new(false),
             eof: Cell::new(false),
             protocol_paused: Cell::new(false),
-            buffered_protocol: Cell::new(false),
+            receiver: Cell::new(Receiver::Plain),
             buffer: RefCell::new(WriteBuffer::default()),
             high_water: Cell::new(HIGH_WATER),
             low_water: Cell::new(HIGH_WATER / 4),
