@@ -20,6 +20,9 @@ use crate::transports;
 /// The body of an `SSLTransport`.
 pub struct AppTransportBody {
     protocol: Slot,
+    /// After a second `close()`, in the protocol's place: the transport below, for `abort()`. As in asyncio, a
+    /// transport that was closed twice does not keep the connection's context alive.
+    below: Slot,
     /// `close()` or `abort()` was called, or the connection is lost.
     closed: Cell<bool>,
 }
@@ -37,16 +40,19 @@ impl Body for AppTransportBody {
     fn empty() -> Self {
         Self {
             protocol: Slot::empty(),
+            below: Slot::empty(),
             closed: Cell::new(true),
         }
     }
 
     fn traverse(&self, visitor: &mut Visitor<'_>) {
         visitor.slot(&self.protocol);
+        visitor.slot(&self.below);
     }
 
     fn clear(&self) {
         self.protocol.clear();
+        self.below.clear();
     }
 
     fn needs_finalize(&self) -> bool {
@@ -70,6 +76,7 @@ impl AppTransportBody {
     pub fn of(protocol: &Bound<'_, SslProtocol>) -> Self {
         Self {
             protocol: Slot::new(Owned::new(protocol.as_any())),
+            below: Slot::empty(),
             closed: Cell::new(false),
         }
     }
@@ -253,8 +260,12 @@ fn append_backlog<'py>(this: &Bound<'py, AppTransport>, data: &Bound<'py, PyAny>
 }
 
 fn close<'py>(this: &Bound<'py, AppTransport>) -> Returned<'py> {
-    if !this.body().closed.replace(true) {
+    let body = this.body();
+    if !body.closed.replace(true) {
         with_protocol(this, (), closing::start)?;
+    } else if let Some(protocol) = body.protocol.take() {
+        let below = as_exact::<SslBody>(protocol.bind(this.py())).map(|protocol| &protocol.body().transport);
+        drop(body.below.replace(below.and_then(|below| below.get(this.py())).map(Owned::from)));
     }
     Ok(none(this.py()))
 }
@@ -268,9 +279,13 @@ fn force_close_method<'py>(this: &Bound<'py, AppTransport>, exception: &Bound<'p
 }
 
 fn force_close<'py>(this: &Bound<'py, AppTransport>, exception: &Bound<'py, PyAny>) -> Returned<'py> {
+    let py = this.py();
     this.body().closed.set(true);
     with_protocol(this, (), |protocol| closing::abort(protocol, exception))?;
-    Ok(none(this.py()))
+    if let Some(below) = this.body().below.get(py) {
+        below.call_method1(pyo3::intern!(py, "_force_close"), (exception,))?;
+    }
+    Ok(none(py))
 }
 
 fn is_closing<'py>(this: &Bound<'py, AppTransport>) -> Returned<'py> {
@@ -282,9 +297,12 @@ fn extra_info<'py>(this: &Bound<'py, AppTransport>, args: Args<'_, 'py>) -> Retu
     let py = this.py();
     let default = default.map_or_else(|| none(py), Clone::clone);
     let protocol = this.body().protocol.get(py);
-    match (name, protocol.as_ref().and_then(as_exact::<SslBody>)) {
-        (Some(name), Some(protocol)) => known(protocol, name, default),
-        _ => Ok(default),
+    let Some(name) = name else {
+        return Ok(default);
+    };
+    match protocol.as_ref().and_then(as_exact::<SslBody>) {
+        Some(protocol) => known(protocol, name, default),
+        None => known_below(&this.body().below, name, default),
     }
 }
 
@@ -301,7 +319,12 @@ pub fn known<'py>(
     {
         return Ok(value);
     }
-    match body.transport.get(py) {
+    known_below(&body.transport, name, default)
+}
+
+fn known_below<'py>(transport: &Slot, name: &Bound<'py, PyAny>, default: Bound<'py, PyAny>) -> Returned<'py> {
+    let py = name.py();
+    match transport.get(py) {
         Some(transport) => transport.call_method1(pyo3::intern!(py, "get_extra_info"), (name, default)),
         None => Ok(default),
     }
