@@ -17,12 +17,13 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
-from . import loops, pipes, resolver, servers, subprocesses, transports
+from . import loops, pipes, resolver, servers, sslproto, subprocesses, transports
 from ._aioxide import LoopCore
 from .queues_view import ReadyView, ScheduledView
 from .selector import EngineSelector
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     # namespace.py adds it: what asyncio's module of this name has.
@@ -254,6 +255,58 @@ class EventLoop(LoopCore, _StdlibLoop):
     async def create_unix_server(self, *args: Any, **kwargs: Any) -> Any:
         """Serve a unix socket, as asyncio does; see ``create_server()``."""
         return servers.adopt(await super().create_unix_server(*args, **kwargs))
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: Any = None,
+        server: Any = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        self._ensure_fd_no_transport(rawsock)
+        return sslproto.make_ssl_transport(
+            self,
+            rawsock,
+            protocol,
+            sslcontext,
+            waiter,
+            extra,
+            server=server,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: Any,
+        sslcontext: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        """Upgrade a transport to TLS. Return the transport that ``protocol`` is to use from now on."""
+        return await sslproto.start_tls(
+            self,
+            transport,
+            protocol,
+            sslcontext,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
 
 
 def new_event_loop(*, strict_polling: bool = False) -> EventLoop:

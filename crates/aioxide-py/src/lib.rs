@@ -13,6 +13,7 @@
 //! | `transports` | TCP and unix sockets, pipes |
 //! | `serving` | listening sockets |
 //! | `streams` | readers and writers over any transport |
+//! | `sslproto` | TLS |
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
 mod coroutines;
@@ -25,6 +26,7 @@ mod imports;
 mod object;
 mod serving;
 mod sleep;
+mod sslproto;
 mod streams;
 mod taskgroups;
 mod tasks;
@@ -80,6 +82,8 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("StreamReaderProtocolCore", streams::build_protocol(py)?)?;
     streams::build_reading(py)?;
     streams::build_draining(py)?;
+    module.add("SSLTransport", sslproto::build_transport(py)?)?;
+    module.add("SSLProtocol", sslproto::build(py)?)?;
     unite(
         &module.getattr("Future")?.cast_into()?,
         &module.getattr("Task")?.cast_into()?,

@@ -84,6 +84,10 @@ pub struct LoopBody {
     pub read_buffer: Cell<Vec<u8>>,
     /// The descriptors of accepted connections.
     pub occupied: Occupied,
+    /// What TLS records are decrypted into, lent as above.
+    pub tls_plain: Cell<Vec<u8>>,
+    /// What TLS records are written to, lent until they are sent.
+    pub tls_output: Cell<Vec<u8>>,
 }
 
 /// The engine's parts.
@@ -130,6 +134,8 @@ impl Body for LoopBody {
             files: RefCell::new(Vec::new()),
             read_buffer: Cell::new(Vec::new()),
             occupied: Occupied::default(),
+            tls_plain: Cell::new(Vec::new()),
+            tls_output: Cell::new(Vec::new()),
         }
     }
 

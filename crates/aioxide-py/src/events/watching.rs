@@ -317,7 +317,7 @@ fn close_engine<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     let unwatched = io.as_ref().map(|io| io.fds.borrow_mut().drain(&io.poller));
     let files = body.files.take();
     drop((released, unwatched, io, files));
-    body.read_buffer.take();
+    drop((body.read_buffer.take(), body.tls_plain.take(), body.tls_output.take()));
     Ok(this.py().None().into_bound(this.py()))
 }
 

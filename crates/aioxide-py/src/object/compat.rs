@@ -14,6 +14,9 @@ pub const GATHER_TAKES_DONE_AT_ONCE: bool = cfg!(Py_3_12);
 /// Whether `asyncio.sleep(nan)` is refused (3.13).
 pub const SLEEP_REFUSES_NAN: bool = cfg!(Py_3_13);
 
+/// Whether a TLS transport that aborts passes the reason on to the transport below (3.13).
+pub const ABORTS_BY_FORCE_CLOSE: bool = cfg!(Py_3_13);
+
 /// Takes the raised exception, as an object with its traceback set; null if there is none.
 ///
 /// # Safety
@@ -83,4 +86,37 @@ pub fn wraps_stop_iteration(py: Python<'_>) -> bool {
 pub fn version(py: Python<'_>) -> (u8, u8) {
     let version = py.version_info();
     (version.major, version.minor)
+}
+
+/// Whether this is a version whose `_ssl` objects we know: `openssl` looks into them.
+pub fn knows_ssl_objects(py: Python<'_>) -> bool {
+    ((3, 11)..=(3, 14)).contains(&version(py)) && !cfg!(Py_GIL_DISABLED)
+}
+
+/// Makes `bytes` of what `fill` writes to the `room` bytes at the pointer it gets. `fill` returns how many it
+/// wrote, and what the caller is to get.
+pub fn bytes_with<'py, R>(
+    py: Python<'py>,
+    room: usize,
+    fill: impl FnOnce(*mut u8) -> (usize, R),
+) -> PyResult<(Bound<'py, PyAny>, R)> {
+    let size = ffi::Py_ssize_t::try_from(room)?;
+    // SAFETY: the GIL is held. With a null pointer the bytes are left unwritten: nobody else sees the object
+    // before `fill` has written them and the rest is cut off.
+    unsafe {
+        let mut object = ffi::PyBytes_FromStringAndSize(std::ptr::null(), size);
+        if object.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        let (filled, result) = fill(ffi::PyBytes_AsString(object).cast());
+        if filled < room && _PyBytes_Resize(&raw mut object, filled as ffi::Py_ssize_t) != 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok((Bound::from_owned_ptr(py, object), result))
+    }
+}
+
+unsafe extern "C" {
+    /// Documented, for all its underscore; PyO3 does not declare it.
+    fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::os::raw::c_int;
 }

@@ -26,6 +26,7 @@ mod driver;
 mod links;
 mod methods;
 mod native;
+pub mod openssl;
 mod owned;
 mod types;
 
@@ -37,8 +38,9 @@ pub use call::{
 pub use driver::driver_in;
 pub use links::{Head, Links, linked};
 pub use methods::{
-    Resumed, Returned, aiter_slot, anext_slot, await_slot, class_method_one, finalize_slot, function, getter, getter_setter, init_slots,
-    iter_slot, method, method_noargs, method_one, new_slot, repr_slot, resume_slots, setattr_slot,
+    Resumed, Returned, aiter_slot, anext_slot, await_slot, class_method_one, finalize_slot, function, getter,
+    getter_setter, init_slots, iter_slot, method, method_noargs, method_one, new_slot, repr_slot, resume_slots,
+    setattr_slot,
 };
 pub use native::{Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, create_untracked, track};
 pub use owned::{Owned, Slot};

@@ -49,7 +49,8 @@ impl Wait {
             return Ok(none(py));
         }
         let waiter = coroutines::waiter(&flow.event_loop.get_or_none(py))?;
-        flow.waiters(py)?.call_method1(pyo3::intern!(py, "append"), (&waiter,))?;
+        flow.waiters(py)?
+            .call_method1(pyo3::intern!(py, "append"), (&waiter,))?;
         self.waiter.set(Owned::new(&waiter));
         Ok(Next::Await(waiter))
     }

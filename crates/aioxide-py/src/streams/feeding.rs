@@ -11,7 +11,9 @@ use pyo3::types::{PyBool, PyByteArray, PyBytes};
 
 use super::reader::{FEEDING, ReaderBody, StreamReader};
 use super::{assign, finish_waiter};
-use crate::object::{BodyOf, Owned, Returned, TypeBuilder, as_native, bytes, call_method_one, method_noargs, method_one};
+use crate::object::{
+    BodyOf, Owned, Returned, TypeBuilder, as_native, bytes, call_method_one, method_noargs, method_one,
+};
 
 /// Adds the methods.
 pub fn feeding_methods(builder: TypeBuilder) -> TypeBuilder {
@@ -31,7 +33,11 @@ pub fn feeding_methods(builder: TypeBuilder) -> TypeBuilder {
             c"Whether the stream has ended and everything was read.",
             at_eof,
         ))
-        .method(method_noargs(c"exception", c"The exception that was set, or None.", exception))
+        .method(method_noargs(
+            c"exception",
+            c"The exception that was set, or None.",
+            exception,
+        ))
         .method(method_one(
             c"set_exception",
             c"Sets what every read raises, and raises it in one that waits.",
@@ -47,13 +53,21 @@ pub fn feeding_methods(builder: TypeBuilder) -> TypeBuilder {
             c"Wakes whoever waits for data.",
             wakeup_waiter,
         ))
-        .method(method_noargs(c"_buffered", c"What waits to be read, as bytes.", buffered))
+        .method(method_noargs(
+            c"_buffered",
+            c"What waits to be read, as bytes.",
+            buffered,
+        ))
         .method(method_one(
             c"_replace_buffered",
             c"Puts other bytes in place of what waits to be read.",
             replace_buffered,
         ))
-        .method(method_noargs(c"_buffered_size", c"How many bytes wait to be read.", buffered_size))
+        .method(method_noargs(
+            c"_buffered_size",
+            c"How many bytes wait to be read.",
+            buffered_size,
+        ))
         .method(method_noargs(
             c"_maybe_resume_transport",
             c"Lets the transport read again when no more than the limit waits.",

@@ -22,8 +22,8 @@ use crate::futures::{FutureBody, FutureLike};
 use crate::handles::bind_parts;
 use crate::imports::imports;
 use crate::object::{
-    Body, BodyOf, Layout, Native, Returned, Slot, TypeBuilder, Visitor, as_exact, as_native, finalize_slot,
-    getter, getter_setter, init_slots, method_noargs, method_one, setattr_slot,
+    Body, BodyOf, Layout, Native, Returned, Slot, TypeBuilder, Visitor, as_exact, as_native, finalize_slot, getter,
+    getter_setter, init_slots, method_noargs, method_one, setattr_slot,
 };
 
 /// The body of a `StreamReaderProtocol`.
@@ -430,7 +430,9 @@ fn set_source_traceback(this: &Bound<'_, StreamReaderProtocol>, value: &Bound<'_
 }
 
 fn rejects<'py>(this: &Bound<'py, StreamReaderProtocol>) -> Returned<'py> {
-    Ok(PyBool::new(this.py(), this.body().reject_connection.get()).to_owned().into_any())
+    Ok(PyBool::new(this.py(), this.body().reject_connection.get())
+        .to_owned()
+        .into_any())
 }
 
 fn set_rejects(this: &Bound<'_, StreamReaderProtocol>, value: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -163,7 +163,10 @@ fn init(this: &Bound<'_, StreamReader>, args: &Bound<'_, PyTuple>, kwargs: Optio
         slot.clear();
     }
     let native = py.get_type::<StreamReader>();
-    let plain = imports(py)?.streams.bind(py).getattr(pyo3::intern!(py, "StreamReader"))?;
+    let plain = imports(py)?
+        .streams
+        .bind(py)
+        .getattr(pyo3::intern!(py, "StreamReader"))?;
     body.overrides.look(&this.get_type(), &native, &plain, GROUPS)
 }
 

@@ -19,8 +19,8 @@ use super::requests::{Line, NextLine, Read, ReadExactly, ReadUntil};
 use crate::coroutines::{self, Coroutine, Next, Operation, coroutine};
 use crate::imports::imports;
 use crate::object::{
-    Args, BodyOf, Layout, Owned, Returned, Slot, TypeBuilder, Visitor, aiter_slot, anext_slot, bytes,
-    method, method_noargs, method_one,
+    Args, BodyOf, Layout, Owned, Returned, Slot, TypeBuilder, Visitor, aiter_slot, anext_slot, bytes, method,
+    method_noargs, method_one,
 };
 
 /// What a kind of read takes out of the buffer.
@@ -170,7 +170,11 @@ pub fn reading_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
         .slot(aiter_slot(itself))
         .slot(anext_slot(next_line))
-        .method(method(c"read", c"Up to n bytes; all until the end if n is negative.", read))
+        .method(method(
+            c"read",
+            c"Up to n bytes; all until the end if n is negative.",
+            read,
+        ))
         .method(method_noargs(c"readline", c"A line with its newline.", read_line))
         .method(method(c"readexactly", c"Exactly n bytes.", read_exactly))
         .method(method(
@@ -211,11 +215,7 @@ fn is_plain(this: &Bound<'_, StreamReader>) -> bool {
 
 /// asyncio's own method, which calls the methods that somebody replaced.
 #[cold]
-fn asyncio_method<'py>(
-    this: &Bound<'py, StreamReader>,
-    name: &str,
-    args: Option<&Args<'_, 'py>>,
-) -> Returned<'py> {
+fn asyncio_method<'py>(this: &Bound<'py, StreamReader>, name: &str, args: Option<&Args<'_, 'py>>) -> Returned<'py> {
     let py = this.py();
     let keywords = PyDict::new(py);
     let mut positional = vec![this.as_any().clone()];
@@ -268,7 +268,10 @@ fn read_exactly<'py>(this: &Bound<'py, StreamReader>, args: Args<'_, 'py>) -> Re
 fn read_until<'py>(this: &Bound<'py, StreamReader>, args: Args<'_, 'py>) -> Returned<'py> {
     if !is_plain(this) {
         // Before 3.13 asyncio knows no tuples.
-        let tuple = args.positional().first().is_some_and(|first| first.is_instance_of::<PyTuple>());
+        let tuple = args
+            .positional()
+            .first()
+            .is_some_and(|first| first.is_instance_of::<PyTuple>());
         if !tuple {
             return asyncio_method(this, "readuntil", Some(&args));
         }
@@ -290,7 +293,13 @@ fn number(count: &Bound<'_, PyAny>) -> PyResult<isize> {
 
 fn wait_for_data<'py>(this: &Bound<'py, StreamReader>, function: &Bound<'py, PyAny>) -> Returned<'py> {
     let function = function.str()?.to_string();
-    reading(this, Data { function, waited: false.into() })
+    reading(
+        this,
+        Data {
+            function,
+            waited: false.into(),
+        },
+    )
 }
 
 /// `_wait_for_data()`: takes nothing.
@@ -324,6 +333,9 @@ impl Method for Data {
     }
 
     fn attempt<'py>(&self, reader: &Bound<'py, StreamReader>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(self.waited.replace(true).then(|| reader.py().None().into_bound(reader.py())))
+        Ok(self
+            .waited
+            .replace(true)
+            .then(|| reader.py().None().into_bound(reader.py())))
     }
 }

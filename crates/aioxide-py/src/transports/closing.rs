@@ -130,7 +130,9 @@ pub fn is_closing(this: &Bound<'_, SocketTransport>) -> bool {
 }
 
 fn is_closing_method<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
-    Ok(pyo3::types::PyBool::new(this.py(), is_closing(this)).to_owned().into_any())
+    Ok(pyo3::types::PyBool::new(this.py(), is_closing(this))
+        .to_owned()
+        .into_any())
 }
 
 fn force_close_method<'py>(this: &Bound<'py, SocketTransport>, exception: &Bound<'py, PyAny>) -> Returned<'py> {

@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 
 use super::buffer::WriteBuffer;
 use crate::imports::imports;
-use crate::object::{Args, Body, BodyOf, Native, Returned, TypeBuilder, method, method_noargs};
+use crate::object::{Args, Body, BodyOf, Native, Returned, Slot, TypeBuilder, as_exact, method, method_noargs};
+use crate::sslproto::{self, SslBody};
 
 /// The body of a transport that writes.
 pub trait Writes: Body {
@@ -25,6 +26,11 @@ pub trait Writes: Body {
 
     /// Whether the protocol was told to pause.
     fn protocol_paused(&self) -> &Cell<bool>;
+
+    /// The protocol, where it may be a native one of TLS, which is told without Python.
+    fn tls_protocol(&self) -> Option<&Slot> {
+        None
+    }
 }
 
 /// Adds the methods.
@@ -78,6 +84,12 @@ pub fn maybe_pause_protocol<B: Writes>(this: &Bound<'_, Native<B>>) -> PyResult<
     if body.buffer().borrow().len() <= body.high_water().get() || body.protocol_paused().replace(true) {
         return Ok(());
     }
+    if let Some(protocol) = this.body().tls_protocol().and_then(|protocol| protocol.get(this.py()))
+        && let Some(protocol) = as_exact::<SslBody>(&protocol)
+    {
+        sslproto::pause_writing(protocol);
+        return Ok(());
+    }
     tell(this, "pause_writing")
 }
 
@@ -86,6 +98,11 @@ pub fn maybe_resume_protocol<B: Writes>(this: &Bound<'_, Native<B>>) -> PyResult
     let body = this.body();
     if body.buffer().borrow().len() > body.low_water().get() || !body.protocol_paused().replace(false) {
         return Ok(());
+    }
+    if let Some(protocol) = this.body().tls_protocol().and_then(|protocol| protocol.get(this.py()))
+        && let Some(protocol) = as_exact::<SslBody>(&protocol)
+    {
+        return sslproto::resume_writing(protocol);
     }
     tell(this, "resume_writing")
 }

@@ -7,8 +7,9 @@ use pyo3::types::{PyBool, PyDict};
 
 use super::{Delivery, Phase, SocketTransport, reading};
 use crate::imports::imports;
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, as_exact, method, method_noargs, method_one};
+use crate::sslproto::SslBody;
 use crate::streams;
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs, method_one};
 
 /// Adds the methods.
 pub fn transport_methods(builder: TypeBuilder) -> TypeBuilder {
@@ -52,7 +53,9 @@ fn extra_info<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> R
 pub fn use_protocol(this: &Bound<'_, SocketTransport>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let buffered = imports(py)?.buffered_protocol.bind(py);
-    let delivery = if streams::takes_bytes(protocol) {
+    let delivery = if as_exact::<SslBody>(protocol).is_some() {
+        Delivery::Records
+    } else if streams::takes_bytes(protocol) {
         Delivery::Stream
     } else if protocol.is_instance(buffered)? {
         Delivery::Buffer
@@ -79,19 +82,31 @@ fn is_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
     Ok(PyBool::new(this.py(), reading).to_owned().into_any())
 }
 
-fn pause_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+/// Stops reading.
+pub fn pause_reading_now(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let body = this.body();
     if body.phase.get() == Phase::Open && !body.reading_paused.replace(true) {
         reading::unwatch(this)?;
     }
-    Ok(none(this.py()))
+    Ok(())
 }
 
-fn resume_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+/// Reads again.
+pub fn resume_reading_now(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let body = this.body();
     if body.phase.get() == Phase::Open && body.reading_paused.replace(false) {
         reading::watch(this)?;
     }
+    Ok(())
+}
+
+fn pause_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    pause_reading_now(this)?;
+    Ok(none(this.py()))
+}
+
+fn resume_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    resume_reading_now(this)?;
     Ok(none(this.py()))
 }
 

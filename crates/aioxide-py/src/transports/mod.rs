@@ -39,6 +39,9 @@ use crate::object::{
 use buffer::WriteBuffer;
 use flow::{HIGH_WATER, Writes};
 
+pub use methods::{pause_reading_now as pause_reading, resume_reading_now as resume_reading};
+pub use writing::{bytes_like, joined, send};
+
 /// How far a transport is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -61,6 +64,8 @@ enum Delivery {
     Buffer,
     /// A native reader copies it out of the loop's buffer.
     Stream,
+    /// A native TLS protocol takes the records from the loop's buffer.
+    Records,
 }
 
 /// The body of a `SocketTransport`.
@@ -171,6 +176,10 @@ impl Writes for TransportBody {
 
     fn protocol_paused(&self) -> &Cell<bool> {
         &self.protocol_paused
+    }
+
+    fn tls_protocol(&self) -> Option<&Slot> {
+        Some(&self.protocol)
     }
 }
 

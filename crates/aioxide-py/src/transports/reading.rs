@@ -15,7 +15,8 @@ use super::closing::{self, fatal};
 use super::{Delivery, Phase, SocketTransport};
 use crate::errors::os_error;
 use crate::events::{Direction, Loop, Watch};
-use crate::object::{BodyOf, Owned, bytes, call_method_one, descriptor};
+use crate::object::{BodyOf, Owned, as_exact, bytes, call_method_one, descriptor};
+use crate::sslproto::{self, SslBody};
 use crate::streams::{self, Fed};
 
 /// Starts watching, if the transport is to read and does not.
@@ -56,8 +57,12 @@ pub fn readable(this: &Bound<'_, SocketTransport>, event_loop: &Bound<'_, Loop>)
     if !body.watches_read.get() {
         return Ok(());
     }
-    if body.delivery.get() == Delivery::Buffer {
+    let delivery = body.delivery.get();
+    if delivery == Delivery::Buffer {
         return read_into_protocols_buffer(this);
+    }
+    if delivery == Delivery::Records {
+        return with_buffer(event_loop, |buffer| read_records(this, buffer));
     }
     with_buffer(event_loop, |buffer| read_bytes(this, buffer))
 }
@@ -98,6 +103,24 @@ fn deliver(protocol: &Bound<'_, PyAny>, data: &[u8], delivery: Delivery) -> PyRe
     }
     let py = protocol.py();
     call_method_one(protocol, pyo3::intern!(py, "data_received"), &bytes(py, data)).map(drop)
+}
+
+/// Gives what was received to a native TLS protocol, as it lies in the loop's buffer.
+fn read_records(this: &Bound<'_, SocketTransport>, buffer: &mut [u8]) -> PyResult<()> {
+    let body = this.body();
+    let records = match descriptor::receive(body.fd.get(), buffer) {
+        Ok(0) => return end_of_stream(this),
+        Ok(count) => buffer.get(..count).unwrap_or_default(),
+        Err(error) => return failed(this, &error),
+    };
+    let protocol = body.protocol.get(this.py());
+    let Some(protocol) = protocol.as_ref().and_then(as_exact::<SslBody>) else {
+        return Ok(());
+    };
+    match sslproto::received(protocol, records) {
+        Ok(()) => Ok(()),
+        Err(error) => fatal(this, error, "Fatal error: protocol.buffer_updated() call failed."),
+    }
 }
 
 fn read_into_protocols_buffer(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
@@ -148,7 +171,11 @@ fn end_of_stream(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let Some(protocol) = this.body().protocol.get(py) else {
         return Ok(());
     };
-    match streams::feed_eof(&protocol) {
+    let keep_open = match as_exact::<SslBody>(&protocol) {
+        Some(protocol) => sslproto::eof_received(protocol),
+        None => streams::feed_eof(&protocol),
+    };
+    match keep_open {
         // Level-triggered: an end that was seen would be seen again at every poll.
         Ok(true) => unwatch(this),
         Ok(false) => closing::close(this),
