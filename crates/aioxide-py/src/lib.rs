@@ -45,12 +45,26 @@ fn unite(future: &Bound<'_, PyType>, task: &Bound<'_, PyType>) -> PyResult<()> {
     Ok(())
 }
 
+/// Learns how this build of CPython keeps its tasks, where it does.
+fn learn(py: Python<'_>) -> PyResult<()> {
+    if !object::compat::TASKS_ARE_PUBLISHED {
+        return Ok(());
+    }
+    let specimens = py.import("aioxide.specimens")?.call_method0("make")?;
+    let part = |name: &str| specimens.getattr(name);
+    let (task, first, second, event_loop) = (part("task")?, part("first")?, part("second")?, part("loop")?);
+    let found = object::published::find(&task, [&first, &second], &event_loop);
+    specimens.call_method0("discard")?;
+    found
+}
+
 /// The extension module.
 #[pymodule(gil_used = true)]
 fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     // Before anything imports `_asyncio`, which would find a half-made asyncio.
     py.import("asyncio")?;
+    learn(py)?;
     module.add("Future", futures::build(py)?)?;
     futures::build_iterator(py)?;
     module.add("Task", tasks::build(py)?)?;

@@ -12,6 +12,11 @@ pub const UNCANCEL_CLEARS_MUST_CANCEL: bool = cfg!(Py_3_13);
 /// Whether `asyncio.sleep(nan)` is refused (3.13).
 pub const SLEEP_REFUSES_NAN: bool = cfg!(Py_3_13);
 
+/// Whether CPython keeps each thread's tasks and its running one in memory of its own (3.14; see `published`).
+pub const TASKS_ARE_PUBLISHED: bool = cfg!(Py_3_14);
+/// How many bytes of a thread's state are searched for its running loop; its `sizeof` is a little more.
+pub const THREAD_STATE_SIZE: usize = if cfg!(Py_3_15) { 1088 } else { 920 };
+
 /// Takes the raised exception, as an object with its traceback set; null if there is none.
 ///
 /// # Safety

@@ -8,11 +8,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
-use super::{Task, TaskBody, current, make_ready, step};
+use super::{Task, TaskBody, current, make_ready, register, step, unregister};
 use crate::events::LoopBody;
 use crate::futures::{FutureLike, FutureState, is_debug};
 use crate::imports::imports;
-use crate::object::{Args, BodyOf, Owned, Returned, as_native, compat, copy_context, create};
+use crate::object::{Args, BodyOf, Owned, Returned, as_native, compat, copy_context, create, published};
 
 /// Numbers the tasks that get no name. asyncio counts in the same order, but from a counter of its own.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -150,20 +150,21 @@ fn start<'py>(
     if parts.eager && event_loop.call_method0("is_running")?.is_truthy()? {
         return eager_start(this, event_loop);
     }
-    body.register(this);
-    make_ready(this, event_loop).inspect_err(|_| body.unregister())
+    register(this)?;
+    make_ready(this, event_loop).inspect_err(|_| unregister(this))
 }
 
 /// Runs the first step now, inside the caller's own step (3.12).
 fn eager_start(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let body = this.body();
     let previous = current::swap(event_loop, Some(this.as_any()))?;
-    body.register(this);
+    register(this)?;
     let stepped = step::run_eagerly(this, event_loop);
     let restored = current::swap(event_loop, previous.as_ref());
     if body.future().done() {
         body.coroutine.clear();
-        body.unregister();
+        published::forget_coroutine(this);
+        unregister(this);
     }
     stepped.and(restored.map(drop))
 }
