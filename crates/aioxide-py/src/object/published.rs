@@ -67,7 +67,15 @@ pub fn publish<B: Body>(task: &Bound<'_, Native<B>>, coroutine: &Bound<'_, PyAny
     // SAFETY: `find` checked the places against a task of `_asyncio`, which every published body extends. The
     // GIL is held, and the references that the fields own are ours to replace.
     unsafe {
-        let coroutine = replace(COROUTINE.of(object), coroutine.clone().into_ptr());
+        // What is no coroutine of Python's own must not be read as one from outside.
+        let pointer = coroutine.as_ptr();
+        let readable = ffi::PyCoro_CheckExact(pointer) != 0 || ffi::PyGen_CheckExact(pointer) != 0;
+        let shown = if readable {
+            coroutine.clone().into_ptr()
+        } else {
+            ptr::null_mut()
+        };
+        let coroutine = replace(COROUTINE.of(object), shown);
         let name = replace(NAME.of(object), name.into_raw());
         IS_TASK.of::<c_char>(object).write(1);
         let node = NODE.of::<Node>(object);
