@@ -132,9 +132,16 @@ class EventLoop(LoopCore, _StdlibLoop):
         return removed
 
     def _make_socket_transport(
-        self, sock: socket.socket, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
+        self,
+        sock: socket.socket,
+        protocol: Any,
+        waiter: Any = None,
+        *,
+        extra: Any = None,
+        server: Any = None,
+        context: Any = None,
     ) -> Any:
-        return transports.make_socket_transport(self, sock, protocol, waiter, extra, server)
+        return transports.make_socket_transport(self, sock, protocol, waiter, extra, server, context)
 
 
 def new_event_loop(*, strict_polling: bool = False) -> EventLoop:

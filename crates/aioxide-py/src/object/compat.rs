@@ -5,6 +5,8 @@ use pyo3::prelude::*;
 
 /// Whether `asyncio.Task` knows `eager_start` (3.12).
 pub const HAS_EAGER_START: bool = cfg!(Py_3_12);
+/// Whether `asyncio.create_task` knows `eager_start` (3.14).
+pub const CREATE_TASK_TAKES_EAGER_START: bool = cfg!(Py_3_14);
 /// Whether `Task.get_context` exists (3.12).
 pub const HAS_TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
 /// Whether `uncancel()` down to zero also takes back a cancellation not yet delivered (3.13).

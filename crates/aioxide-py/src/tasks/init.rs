@@ -54,14 +54,14 @@ pub fn create_in_running_loop<'py>(args: Args<'_, 'py>) -> Returned<'py> {
     if let Some(native) = as_native::<LoopBody>(&event_loop)
         && native.body().makes_plain_tasks()
     {
-        let [coroutine, name, context] = args.bind("create_task", ["coro", "name", "context"], 1, 1)?;
-        if let Some(coroutine) = coroutine {
+        let [coroutine, name, context, eager_start] =
+            args.bind("create_task", ["coro", "name", "context", "eager_start"], 1, 1)?;
+        if let Some(coroutine) = coroutine
+            && (eager_start.is_none() || compat::CREATE_TASK_TAKES_EAGER_START)
+        {
             native.body().require_open()?;
-            let parts = Parts {
-                name,
-                context,
-                eager: false,
-            };
+            let eager = eager_start.map_or(Ok(false), |eager| eager.is_truthy())?;
+            let parts = Parts { name, context, eager };
             return Ok(create_task(&event_loop, coroutine, &parts)?.into_any());
         }
     }
