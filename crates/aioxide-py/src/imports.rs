@@ -58,6 +58,8 @@ pub struct Imports {
     pub generator: Py<PyType>,
     /// `inspect.isgenerator`'s sibling: `types.CoroutineType`.
     pub coroutine: Py<PyType>,
+    /// `contextvars.Context`.
+    pub context: Py<PyType>,
     /// `asyncio.protocols.BufferedProtocol`.
     pub buffered_protocol: Py<PyAny>,
     /// `aioxide.handles`, where cold parts of handles are written in Python.
@@ -115,6 +117,7 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         generic_alias: types.getattr("GenericAlias")?.unbind(),
         generator: types.getattr("GeneratorType")?.cast_into()?.unbind(),
         coroutine: types.getattr("CoroutineType")?.cast_into()?.unbind(),
+        context: py.import("contextvars")?.getattr("Context")?.cast_into()?.unbind(),
         buffered_protocol: py.import("asyncio.protocols")?.getattr("BufferedProtocol")?.unbind(),
         handles: py.import("aioxide.handles")?.into_any().unbind(),
         transports: py.import("aioxide.transports")?.into_any().unbind(),

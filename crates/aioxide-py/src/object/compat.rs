@@ -9,6 +9,10 @@ pub const HAS_EAGER_START: bool = cfg!(Py_3_12);
 pub const CREATE_TASK_TAKES_EAGER_START: bool = cfg!(Py_3_14);
 /// Whether `Task.get_context` exists (3.12).
 pub const HAS_TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
+/// Whether `__init__` of a future or task refuses to be called again (3.15).
+pub const INITIALISES_ONCE: bool = cfg!(Py_3_15);
+/// Whether a task refuses a context that is none when it is made, not when it runs (3.15).
+pub const CHECKS_TASK_CONTEXT: bool = cfg!(Py_3_15);
 /// Whether `uncancel()` down to zero also takes back a cancellation not yet delivered (3.13).
 pub const UNCANCEL_CLEARS_MUST_CANCEL: bool = cfg!(Py_3_13);
 /// Whether `asyncio.sleep(nan)` is refused (3.13).

@@ -100,6 +100,7 @@ pub fn init(this: &Bound<'_, Task>, args: &Bound<'_, PyTuple>, kwargs: Option<&B
         return Err(PyTypeError::new_err("Task() missing required argument 'coro' (pos 1)"));
     };
     let body = this.body();
+    body.future().require_new(this)?;
     body.future().initialise(py, event_loop.as_ref())?;
     body.cancel_requests.set(0);
     body.must_cancel.set(false);
@@ -136,7 +137,16 @@ fn start<'py>(
         )));
     }
     match parts.context {
-        Some(context) if !context.is_none() => body.context.set(Owned::new(context)),
+        Some(context) if !context.is_none() => {
+            if compat::CHECKS_TASK_CONTEXT && !context.is_instance(imports(py)?.context.bind(py))? {
+                body.log_destroy_pending.set(false);
+                return Err(PyTypeError::new_err(format!(
+                    "a contextvars.Context was expected, got {}",
+                    context.get_type().name()?
+                )));
+            }
+            body.context.set(Owned::new(context));
+        }
         _ => body.context.set(copy_context(py)?),
     }
     match parts.name {
