@@ -324,13 +324,29 @@ def sleep(delay: float) -> Coroutine[Any, Any, None]:
 
 @overload
 def sleep(delay: float, result: _T) -> Coroutine[Any, Any, _T]: ...
-def create_task(
-    coro: _Coroutine[_T], *, name: object = None, context: Context | None = None
-) -> asyncio.Task[_T]:
-    """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
 
-    RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
-    """
+if sys.version_info >= (3, 14):
+    def create_task(
+        coro: _Coroutine[_T],
+        *,
+        name: object = None,
+        context: Context | None = None,
+        eager_start: bool = False,
+    ) -> asyncio.Task[_T]:
+        """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
+
+        With ``eager_start``, its first step runs now. RuntimeError without a running loop; TypeError if it is no
+        coroutine. Source: ``asyncio.tasks``.
+        """
+
+else:
+    def create_task(
+        coro: _Coroutine[_T], *, name: object = None, context: Context | None = None
+    ) -> asyncio.Task[_T]:
+        """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
+
+        RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
+        """
 
 @final
 @disjoint_base

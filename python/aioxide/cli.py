@@ -49,6 +49,9 @@ options:
   -V, --version  show the versions of aioxide and Python
 """
 
+#: What ``__main__`` knows of a compiled file, until 3.14.
+NO_CACHE: dict[str, Any] = {"__cached__": None} if sys.version_info < (3, 15) else {}
+
 
 def main() -> None:
     """Run what the command line names; it does not return when that ends the process."""
@@ -109,7 +112,7 @@ def play(kind: str, what: str, arguments: list[str]) -> None:
     elif kind == "-":
         enter_path("")
         sys.argv = [what, *arguments]
-        namespace.update(__file__="<stdin>", __cached__=None)
+        namespace.update(__file__="<stdin>", **NO_CACHE)
         exec(compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True), namespace)
     else:
         sys.argv = [what, *arguments]
@@ -128,8 +131,9 @@ def empty_main() -> dict[str, Any]:
         __loader__=importlib.machinery.BuiltinImporter,
         __spec__=None,
         __builtins__=builtins,
-        __annotations__={},
     )
+    if sys.version_info < (3, 14):
+        namespace["__annotations__"] = {}
     return namespace
 
 
@@ -180,7 +184,7 @@ def run_file(name: str, namespace: dict[str, Any]) -> None:
     enter_path(os.path.dirname(os.path.realpath(path)))
     compiled = path.endswith(".pyc") or source.startswith(importlib.util.MAGIC_NUMBER)
     kind = importlib.machinery.SourcelessFileLoader if compiled else importlib.machinery.SourceFileLoader
-    namespace.update(__file__=path, __cached__=None, __loader__=kind("__main__", path))
+    namespace.update(__file__=path, __loader__=kind("__main__", path), **NO_CACHE)
     if not compiled:
         code = compile(source, path, "exec", dont_inherit=True)
     elif source.startswith(importlib.util.MAGIC_NUMBER):

@@ -147,9 +147,16 @@ class EventLoop(LoopCore, _StdlibLoop):
         return removed
 
     def _make_socket_transport(
-        self, sock: socket.socket, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
+        self,
+        sock: socket.socket,
+        protocol: Any,
+        waiter: Any = None,
+        *,
+        extra: Any = None,
+        server: Any = None,
+        context: Any = None,
     ) -> Any:
-        return transports.make_socket_transport(self, sock, protocol, waiter, extra, server)
+        return transports.make_socket_transport(self, sock, protocol, waiter, extra, server, context)
 
     def _make_read_pipe_transport(
         self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None

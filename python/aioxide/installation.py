@@ -63,8 +63,8 @@ def uninstall() -> None:
                 setattr(module, name, original)
 
 
-#: Where asyncio asks its policy for a loop. Later versions have policies too, but deprecated.
-_HAS_POLICIES = sys.version_info < (3, 14)
+#: Where asyncio asks its policy for a loop: 3.14 deprecates policies, but goes on asking.
+_HAS_POLICIES = sys.version_info < (3, 16)
 
 #: Place, name, and what stands there while installed.
 _ROWS: list[tuple[ModuleType, str, Any]] = [

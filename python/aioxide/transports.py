@@ -28,26 +28,36 @@ _ATTACHES_TRANSPORT = sys.version_info >= (3, 13)
 
 
 def make_socket_transport(
-    loop: Any, sock: socket.socket, protocol: Any, waiter: Any, extra: dict[str, Any] | None, server: Any
+    loop: Any,
+    sock: socket.socket,
+    protocol: Any,
+    waiter: Any,
+    extra: dict[str, Any] | None,
+    server: Any,
+    context: Any,
 ) -> _aioxide.SocketTransport:
-    """Make the transport of a connected stream socket; it tells the protocol, then reads."""
+    """Make the transport of a connected stream socket; it tells the protocol, then reads.
+
+    The protocol is called in ``context``, if one is given: from 3.15 on, servers have one for each connection.
+    """
     extra = dict(extra or {})
     extra["socket"] = asyncio.trsock.TransportSocket(sock)
     extra["sockname"] = _name_of(sock.getsockname)
     if "peername" not in extra:
         extra["peername"] = _name_of(sock.getpeername)
-    transport = _aioxide.SocketTransport(loop, sock, protocol, extra, server)
+    transport = _aioxide.SocketTransport(loop, sock, protocol, extra, server, context)
     if server is not None:
         attach(server, transport)
     loop._transports[sock.fileno()] = transport
     # Small writes go out at once, as in asyncio.
     asyncio.base_events._set_nodelay(sock)  # type: ignore[attr-defined]
-    loop.call_soon(protocol.connection_made, transport)
+    loop.call_soon(protocol.connection_made, transport, context=context)
     # Only when connection_made() has been called.
-    loop.call_soon(transport._begin_reading)
+    loop.call_soon(transport._begin_reading, context=context)
     if waiter is not None:
         # Only when connection_made() has been called and reading has begun.
-        loop.call_soon(asyncio.futures._set_result_unless_cancelled, waiter, None)  # type: ignore[attr-defined]
+        set_result: Any = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+        loop.call_soon(set_result, waiter, None, context=context)
     return transport
 
 

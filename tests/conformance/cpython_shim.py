@@ -60,7 +60,10 @@ def _redirect_loops(loop_class: type[Any]) -> None:
     if hasattr(asyncio, "EventLoop"):
         asyncio.EventLoop = loop_class
         asyncio.unix_events.EventLoop = loop_class  # type: ignore[attr-defined]
-    asyncio.DefaultEventLoopPolicy._loop_factory = loop_class  # type: ignore[attr-defined]
+    # Where policies are deprecated, the public name warns.
+    unix_events: Any = asyncio.unix_events
+    policy = getattr(unix_events, "_DefaultEventLoopPolicy", None) or unix_events.DefaultEventLoopPolicy
+    policy._loop_factory = loop_class
 
 
 def _check(loops: Subject) -> None:

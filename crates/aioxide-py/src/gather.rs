@@ -146,6 +146,8 @@ pub fn gather<'py>(args: Args<'_, 'py>) -> Returned<'py> {
     let keyword = args.only_keyword("gather", "return_exceptions");
     if let (Some(native), Ok(collect)) = (as_native::<LoopBody>(&event_loop), keyword)
         && !given.is_empty()
+        // From 3.14 on asyncio also writes down who awaits whom.
+        && !compat::TASKS_ARE_PUBLISHED
         && native.body().makes_plain_tasks()
         && native.body().is_direct()
         && given.iter().all(|given| is_plain(given, &event_loop))

@@ -34,8 +34,20 @@ pub struct Imports {
     pub set_running_loop: Py<PyAny>,
     /// `signal.set_wakeup_fd`, C.
     pub set_wakeup_fd: Py<PyAny>,
-    /// `asyncio.tasks._current_tasks`: loop → task, shared with the C tasks.
+    /// `asyncio.tasks._current_tasks`: loop → task, shared with the C tasks. Unused from 3.14 on.
     pub current_tasks: Py<PyDict>,
+    /// `asyncio.tasks._enter_task`, C.
+    pub enter_task: Py<PyAny>,
+    /// `asyncio.tasks._leave_task`, C.
+    pub leave_task: Py<PyAny>,
+    /// `asyncio.tasks._swap_current_task`, C; None before 3.12.
+    pub swap_current_task: Py<PyAny>,
+    /// `asyncio.futures.future_add_to_awaited_by`, C; None before 3.14.
+    pub add_to_awaited_by: Py<PyAny>,
+    /// `asyncio.futures.future_discard_from_awaited_by`, C; None before 3.14.
+    pub discard_from_awaited_by: Py<PyAny>,
+    /// `asyncio.events._ThreadSafeHandle`, Python (3.14).
+    pub thread_safe_handle: Option<Py<PyAny>>,
     /// `asyncio.tasks.create_task`, Python.
     pub create_task: Py<PyAny>,
     /// `asyncio.gather`, Python.
@@ -54,6 +66,8 @@ pub struct Imports {
     pub generator: Py<PyType>,
     /// `inspect.isgenerator`'s sibling: `types.CoroutineType`.
     pub coroutine: Py<PyType>,
+    /// `contextvars.Context`.
+    pub context: Py<PyType>,
     /// `asyncio.protocols.BufferedProtocol`.
     pub buffered_protocol: Py<PyAny>,
     /// `asyncio.streams.StreamReader`.
@@ -93,6 +107,7 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
     let base_tasks = py.import("asyncio.base_tasks")?;
     let events = py.import("asyncio.events")?;
     let tasks = py.import("asyncio.tasks")?;
+    let futures = py.import("asyncio.futures")?;
     let types = py.import("types")?;
     let event_loop = if compat::version(py) < (3, 12) {
         "_get_event_loop"
@@ -113,6 +128,12 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         set_running_loop: events.getattr("_set_running_loop")?.unbind(),
         set_wakeup_fd: py.import("signal")?.getattr("set_wakeup_fd")?.unbind(),
         current_tasks: tasks.getattr("_current_tasks")?.cast_into()?.unbind(),
+        enter_task: tasks.getattr("_enter_task")?.unbind(),
+        leave_task: tasks.getattr("_leave_task")?.unbind(),
+        swap_current_task: optional(&tasks, "_swap_current_task")?,
+        add_to_awaited_by: optional(&futures, "future_add_to_awaited_by")?,
+        discard_from_awaited_by: optional(&futures, "future_discard_from_awaited_by")?,
+        thread_safe_handle: events.getattr_opt("_ThreadSafeHandle")?.map(Bound::unbind),
         create_task: tasks.getattr("create_task")?.unbind(),
         gather: tasks.getattr("gather")?.unbind(),
         taskgroup_create_task: py
@@ -130,6 +151,7 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         generic_alias: types.getattr("GenericAlias")?.unbind(),
         generator: types.getattr("GeneratorType")?.cast_into()?.unbind(),
         coroutine: types.getattr("CoroutineType")?.cast_into()?.unbind(),
+        context: py.import("contextvars")?.getattr("Context")?.cast_into()?.unbind(),
         buffered_protocol: py.import("asyncio.protocols")?.getattr("BufferedProtocol")?.unbind(),
         stream_reader: py.import("asyncio.streams")?.getattr("StreamReader")?.unbind(),
         incomplete_read_error: exceptions.getattr("IncompleteReadError")?.unbind(),
@@ -143,4 +165,10 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         transport_socket: py.import("asyncio.trsock")?.getattr("TransportSocket")?.unbind(),
         streams: py.import("aioxide.streams")?.into_any().unbind(),
     })
+}
+
+/// A name that some versions lack: None there.
+fn optional(module: &Bound<'_, PyModule>, name: &str) -> PyResult<Py<PyAny>> {
+    let found = module.getattr_opt(name)?;
+    Ok(found.map_or_else(|| module.py().None(), Bound::unbind))
 }

@@ -59,12 +59,26 @@ fn unite(future: &Bound<'_, PyType>, task: &Bound<'_, PyType>) -> PyResult<()> {
     Ok(())
 }
 
+/// Learns how this build of CPython keeps its tasks, where it does.
+fn learn(py: Python<'_>) -> PyResult<()> {
+    if !object::compat::TASKS_ARE_PUBLISHED {
+        return Ok(());
+    }
+    let specimens = py.import("aioxide.specimens")?.call_method0("make")?;
+    let part = |name: &str| specimens.getattr(name);
+    let (task, first, second, event_loop) = (part("task")?, part("first")?, part("second")?, part("loop")?);
+    let found = object::published::find(&task, [&first, &second], &event_loop);
+    specimens.call_method0("discard")?;
+    found
+}
+
 /// The extension module.
 #[pymodule(gil_used = true)]
 fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     // Before anything imports `_asyncio`, which would find a half-made asyncio.
     py.import("asyncio")?;
+    learn(py)?;
     module.add("Future", futures::build(py)?)?;
     futures::build_iterator(py)?;
     module.add("Task", tasks::build(py)?)?;
@@ -90,7 +104,11 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     let doc = c"sleep(delay, result=None)\n--\n\nSuspends the task for a time in seconds, then returns the result.";
     module.add("sleep", object::function(module, c"sleep", doc, sleep::sleep)?)?;
-    let doc = c"create_task(coro, *, name=None, context=None)\n--\n\nSchedules a coroutine in the running loop; returns its Task.";
+    let doc = if object::compat::CREATE_TASK_TAKES_EAGER_START {
+        c"create_task(coro, *, name=None, context=None, eager_start=False)\n--\n\nSchedules a coroutine in the running loop; returns its Task."
+    } else {
+        c"create_task(coro, *, name=None, context=None)\n--\n\nSchedules a coroutine in the running loop; returns its Task."
+    };
     module.add(
         "create_task",
         object::function(module, c"create_task", doc, tasks::create_in_running_loop)?,

@@ -20,7 +20,7 @@ use crate::futures::{Callback, FutureLike, State};
 use crate::imports::imports;
 use crate::object::{
     Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, StaticMethod, TypeBuilder, Visitor, as_exact, as_native,
-    bound_function, init_slots, method, method_one,
+    bound_function, compat, init_slots, method, method_one,
 };
 use crate::tasks::{self, TaskBody};
 
@@ -103,7 +103,9 @@ fn create_task<'py>(this: &Bound<'py, Children>, args: Args<'_, 'py>) -> Returne
     let body = this.body();
     let group = body.group.get_or_none(py);
     let event_loop = body.event_loop.get_or_none(py);
-    if let Some(native) = as_native::<LoopBody>(&event_loop)
+    // From 3.14 on asyncio also writes down who awaits whom.
+    if !compat::TASKS_ARE_PUBLISHED
+        && let Some(native) = as_native::<LoopBody>(&event_loop)
         && native.body().makes_plain_tasks()
         && native.body().is_direct()
         && !group.getattr(pyo3::intern!(py, "_exiting"))?.is_truthy()?

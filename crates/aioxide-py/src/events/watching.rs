@@ -211,11 +211,15 @@ fn add<'py>(this: &Bound<'py, Loop>, args: &Args<'_, 'py>, direction: Direction)
     };
     let fd = descriptor(file)?;
     let arguments = args.rest(2)?;
+    let function = match direction {
+        Direction::Read => "_add_reader",
+        Direction::Write => "_add_writer",
+    };
     let parts = Parts {
         callback,
         arguments: arguments.as_any(),
         event_loop: this.as_any(),
-        context: None,
+        context: args.only_keyword(function, "context")?,
     };
     let handle = handles::new(parts)?;
     let before = body.watch(fd, direction, Watch::Handle(Owned::new(handle.as_any())))?;

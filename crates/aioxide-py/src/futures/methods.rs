@@ -123,6 +123,7 @@ fn init(
             }
         }
     }
+    this.body().state.require_new(this)?;
     this.body().state.initialise(this.py(), event_loop.as_ref())
 }
 

@@ -116,6 +116,17 @@ impl FutureState {
         Ok(())
     }
 
+    /// Checks that `__init__` was not called before, on versions that want it once.
+    pub fn require_new(&self, this: &Bound<'_, PyAny>) -> PyResult<()> {
+        if compat::INITIALISES_ONCE && !self.event_loop.is_empty() {
+            let class = this.get_type().fully_qualified_name()?;
+            return Err(PyRuntimeError::new_err(format!(
+                "{class} object is already initialized"
+            )));
+        }
+        Ok(())
+    }
+
     /// The rarely used fields, made if need be.
     pub fn rare_mut(&self) -> &Rare {
         self.rare.get_or_init(Box::default)

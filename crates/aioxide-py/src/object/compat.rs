@@ -5,8 +5,14 @@ use pyo3::prelude::*;
 
 /// Whether `asyncio.Task` knows `eager_start` (3.12).
 pub const HAS_EAGER_START: bool = cfg!(Py_3_12);
+/// Whether `asyncio.create_task` knows `eager_start` (3.14).
+pub const CREATE_TASK_TAKES_EAGER_START: bool = cfg!(Py_3_14);
 /// Whether `Task.get_context` exists (3.12).
 pub const HAS_TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
+/// Whether `__init__` of a future or task refuses to be called again (3.15).
+pub const INITIALISES_ONCE: bool = cfg!(Py_3_15);
+/// Whether a task refuses a context that is none when it is made, not when it runs (3.15).
+pub const CHECKS_TASK_CONTEXT: bool = cfg!(Py_3_15);
 /// Whether `uncancel()` down to zero also takes back a cancellation not yet delivered (3.13).
 pub const UNCANCEL_CLEARS_MUST_CANCEL: bool = cfg!(Py_3_13);
 /// Whether `gather()` looks at once at children that are done already (3.12); before, a turn later.
@@ -16,6 +22,10 @@ pub const SLEEP_REFUSES_NAN: bool = cfg!(Py_3_13);
 
 /// Whether a TLS transport that aborts passes the reason on to the transport below (3.13).
 pub const ABORTS_BY_FORCE_CLOSE: bool = cfg!(Py_3_13);
+/// Whether CPython keeps each thread's tasks and its running one in memory of its own (3.14; see `published`).
+pub const TASKS_ARE_PUBLISHED: bool = cfg!(Py_3_14);
+/// How many bytes of a thread's state are searched for its running loop; its `sizeof` is a little more.
+pub const THREAD_STATE_SIZE: usize = if cfg!(Py_3_15) { 1088 } else { 920 };
 
 /// Takes the raised exception, as an object with its traceback set; null if there is none.
 ///

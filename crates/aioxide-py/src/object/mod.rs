@@ -16,7 +16,8 @@
 //! 4. **An object is whole while its `finalize` runs** (PEP 442) and may come back to life there; `unlink`
 //!    runs after that point of no return.
 //! 5. **List links** (see `links`) point only to objects that have not been unlinked; an object unlinks
-//!    itself when it is done and, at the latest, first thing in `dealloc`.
+//!    itself when it is done and, at the latest, first thing in `dealloc`. So does a task with CPython's own
+//!    list (see `published`).
 
 mod args;
 mod call;
@@ -28,6 +29,7 @@ mod methods;
 mod native;
 pub mod openssl;
 mod owned;
+pub mod published;
 mod types;
 
 pub use args::Args;

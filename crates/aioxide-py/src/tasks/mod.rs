@@ -30,7 +30,7 @@ use std::cell::Cell;
 use pyo3::prelude::*;
 
 use crate::futures::{FutureLike, FutureState};
-use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visitor, as_native};
+use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visitor, as_native, compat, published};
 
 pub use cancellation::{pass_on, request as request_cancel};
 pub use current::{leave as leave_current, stepping_task};
@@ -71,6 +71,8 @@ static LAYOUT: Layout = Layout::unset();
 static LIVE: Head = Head::new();
 
 impl Body for TaskBody {
+    const PUBLISHED: bool = true;
+
     fn layout() -> &'static Layout {
         &LAYOUT
     }
@@ -130,16 +132,30 @@ impl TaskBody {
             links: Links::unlinked(),
         }
     }
+}
 
-    /// Makes it visible to `all_tasks()`.
-    fn register(&self, this: &Bound<'_, Task>) {
-        self.links.enter(&LIVE, this);
+/// Makes a task visible to `all_tasks()`.
+#[inline]
+fn register(this: &Bound<'_, Task>) -> PyResult<()> {
+    let body = this.body();
+    body.links.enter(&LIVE, this);
+    if compat::TASKS_ARE_PUBLISHED {
+        let py = this.py();
+        // A number stands for the name that nobody asked for yet, as in asyncio's own tasks.
+        let name = match body.name.get(py) {
+            Some(name) => name,
+            None => body.number.get().into_pyobject(py)?.into_any(),
+        };
+        published::publish(this, &body.coroutine.get_or_none(py), name.into());
     }
+    Ok(())
+}
 
-    /// Takes it out of `all_tasks()`, which shows no finished task.
-    fn unregister(&self) {
-        self.links.leave();
-    }
+/// Takes a task out of `all_tasks()`, which shows no finished task.
+#[inline]
+fn unregister(this: &Bound<'_, Task>) {
+    this.body().links.leave();
+    published::unpublish(this);
 }
 
 /// Every native task that was started and has not finished, of all loops.

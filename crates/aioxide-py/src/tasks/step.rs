@@ -6,8 +6,8 @@
 
 use pyo3::prelude::*;
 
-use super::waiting::wait_for;
-use super::{Task, cancellation, current, make_ready};
+use super::waiting::{stop_waiting, wait_for};
+use super::{Task, cancellation, current, make_ready, unregister};
 use crate::errors::{ends_the_loop, invalid_state};
 use crate::events::LoopBody;
 use crate::futures::{self, FutureLike, State};
@@ -42,7 +42,7 @@ pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
     } else {
         exception
     };
-    body.waiter.clear();
+    stop_waiting(this)?;
     current::enter(this, &event_loop)?;
     let stepped = match context_is {
         ContextIs::NotEntered => {
@@ -97,7 +97,7 @@ fn advance(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>, exception: Opt
 #[inline]
 fn finish(this: &Bound<'_, Task>, value: Bound<'_, PyAny>) -> PyResult<()> {
     let body = this.body();
-    body.unregister();
+    unregister(this);
     if body.must_cancel.replace(false) {
         // Cancelled right before the coroutine returned: the cancellation wins.
         let message = body.future().rare().and_then(|rare| rare.cancel_message.get(this.py()));
@@ -121,7 +121,7 @@ fn tell_observer(this: &Bound<'_, Task>, exception: &Bound<'_, PyAny>) -> PyResu
 fn fail(this: &Bound<'_, Task>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let body = this.body();
-    body.unregister();
+    unregister(this);
     if exception.is_instance(imports(py)?.cancelled_error.bind(py))? {
         body.future().rare_mut().cancelled_error.set(Owned::new(exception));
         futures::cancel(this, None)?;

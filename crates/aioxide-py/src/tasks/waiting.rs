@@ -17,7 +17,8 @@ use crate::futures::{Callback, Future, FutureBody, FutureLike, State};
 use crate::gather::GatherBody;
 use crate::imports::imports;
 use crate::object::{
-    BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, method_noargs, method_one,
+    BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, compat, method_noargs, method_one,
+    published,
 };
 use crate::sleep::{self, SleepBody};
 
@@ -110,6 +111,9 @@ fn waiting<'py>(this: &Bound<'py, Task>, future: &Bound<'py, PyAny>) -> PyResult
     let body = this.body();
     body.waits.set(body.waits.get().wrapping_add(1));
     body.waiter.set(Owned::new(future));
+    if compat::TASKS_ARE_PUBLISHED {
+        publish_wait(this, future)?;
+    }
     if body.must_cancel.get() {
         let message = body.future().rare().and_then(|rare| rare.cancel_message.get(this.py()));
         if cancellation::pass_on(future, message.as_ref())? {
@@ -117,6 +121,54 @@ fn waiting<'py>(this: &Bound<'py, Task>, future: &Bound<'py, PyAny>) -> PyResult
         }
     }
     Ok(())
+}
+
+/// Forgets what was waited for.
+#[inline]
+pub fn stop_waiting(this: &Bound<'_, Task>) -> PyResult<()> {
+    let Some(waiter) = this.body().waiter.take() else {
+        return Ok(());
+    };
+    if compat::TASKS_ARE_PUBLISHED {
+        return unpublish_wait(this, waiter.bind(this.py()));
+    }
+    Ok(())
+}
+
+/// Lets asyncio's call graph know who waits for `future`.
+#[inline]
+fn publish_wait(this: &Bound<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let noted = match (as_exact::<FutureBody>(future), as_exact::<TaskBody>(future)) {
+        (Some(future), _) => published::note_waiter(future, this),
+        (_, Some(task)) => published::note_waiter(task, this),
+        (None, None) => false,
+    };
+    if noted {
+        return Ok(());
+    }
+    imports(this.py())?
+        .add_to_awaited_by
+        .bind(this.py())
+        .call1((future, this))
+        .map(drop)
+}
+
+/// Takes back what `publish_wait` said.
+#[inline]
+fn unpublish_wait(this: &Bound<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let forgotten = match (as_exact::<FutureBody>(future), as_exact::<TaskBody>(future)) {
+        (Some(future), _) => published::forget_waiter(future, this),
+        (_, Some(task)) => published::forget_waiter(task, this),
+        (None, None) => false,
+    };
+    if forgotten {
+        return Ok(());
+    }
+    imports(this.py())?
+        .discard_from_awaited_by
+        .bind(this.py())
+        .call1((future, this))
+        .map(drop)
 }
 
 fn wait_for_foreign<'py>(

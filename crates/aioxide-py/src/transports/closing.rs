@@ -4,6 +4,7 @@
 
 use pyo3::exceptions::PyConnectionError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::{Phase, SocketTransport, reading, writing};
 use crate::errors::ends_the_loop;
@@ -87,9 +88,16 @@ pub fn connection_lost_soon(this: &Bound<'_, SocketTransport>, exception: &Bound
     body.vacate(py)?;
     writing::unwatch(this)?;
     let callback = this.getattr(pyo3::intern!(py, "_call_connection_lost"))?;
+    let keywords = if body.shares_context.get() {
+        let keywords = PyDict::new(py);
+        keywords.set_item(pyo3::intern!(py, "context"), body.context.get(py))?;
+        Some(keywords)
+    } else {
+        None
+    };
     body.with_loop(py, |event_loop| {
         event_loop
-            .call_method1(pyo3::intern!(py, "call_soon"), (callback, exception))
+            .call_method(pyo3::intern!(py, "call_soon"), (callback, exception), keywords.as_ref())
             .map(drop)
     })?;
     Ok(())

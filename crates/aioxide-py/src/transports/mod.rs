@@ -80,6 +80,8 @@ pub struct TransportBody {
     extra: Slot,
     /// The context in which the protocol is called.
     context: Slot,
+    /// The context is one that the loop was given (3.15's servers): all of the protocol's methods share it.
+    shares_context: Cell<bool>,
     phase: Cell<Phase>,
     /// `pause_reading()` was called.
     reading_paused: Cell<bool>,
@@ -123,6 +125,7 @@ impl Body for TransportBody {
             server: Slot::empty(),
             extra: Slot::empty(),
             context: Slot::empty(),
+            shares_context: Cell::new(false),
             phase: Cell::new(Phase::Open),
             reading_paused: Cell::new(false),
             reading_begun: Cell::new(false),
@@ -252,7 +255,7 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     )
 }
 
-/// `SocketTransport(loop, sock, protocol, extra, server)`. Reading begins with `_begin_reading()`.
+/// `SocketTransport(loop, sock, protocol, extra, server, context)`. Reading begins with `_begin_reading()`.
 fn init(
     this: &Bound<'_, SocketTransport>,
     args: &Bound<'_, PyTuple>,
@@ -264,11 +267,17 @@ fn init(
         Bound<'py, PyAny>,
         Bound<'py, PyDict>,
         Bound<'py, PyAny>,
+        Bound<'py, PyAny>,
     );
-    let (event_loop, socket, protocol, extra, server): Parts<'_> = args.extract()?;
+    let (event_loop, socket, protocol, extra, server, context): Parts<'_> = args.extract()?;
     let body = this.body();
     body.fd.set(socket.call_method0("fileno")?.extract()?);
-    body.context.set(copy_context(this.py())?);
+    body.shares_context.set(!context.is_none());
+    body.context.set(if context.is_none() {
+        copy_context(this.py())?
+    } else {
+        context.into()
+    });
     body.socket.set(socket.into());
     body.extra.set(extra.into_any().into());
     if !server.is_none() {
