@@ -34,7 +34,7 @@ def make_socket_transport(
     waiter: Any,
     extra: dict[str, Any] | None,
     server: Any,
-    context: Any,
+    context: Any = None,
 ) -> _aioxide.SocketTransport:
     """Make the transport of a connected stream socket; it tells the protocol, then reads.
 
