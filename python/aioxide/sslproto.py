@@ -139,7 +139,7 @@ def make_ssl_transport(
     """Make the TLS transport of a connected socket."""
     server = options.pop("server")
     ssl_protocol = SSLProtocol(loop, protocol, sslcontext, waiter, **options)
-    transport = ssl_protocol._app_transport
+    transport: _aioxide.SSLTransport = ssl_protocol._app_transport
     transports.make_socket_transport(loop, sock, ssl_protocol, None, extra, server)
     return transport
 
@@ -153,9 +153,7 @@ async def start_tls(loop: Any, transport: Any, protocol: Any, sslcontext: Any, *
     if not getattr(transport, "_start_tls_compatible", False):
         raise TypeError(f"transport {transport!r} is not supported by start_tls()")
     waiter = loop.create_future()
-    ssl_protocol = SSLProtocol(
-        loop, protocol, sslcontext, waiter, call_connection_made=False, **options
-    )
+    ssl_protocol = SSLProtocol(loop, protocol, sslcontext, waiter, call_connection_made=False, **options)
     # Nothing may be received before connection_made().
     transport.pause_reading()
     transport.set_protocol(ssl_protocol)

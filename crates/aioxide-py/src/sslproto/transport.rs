@@ -265,7 +265,10 @@ fn close<'py>(this: &Bound<'py, AppTransport>) -> Returned<'py> {
         with_protocol(this, (), closing::start)?;
     } else if let Some(protocol) = body.protocol.take() {
         let below = as_exact::<SslBody>(protocol.bind(this.py())).map(|protocol| &protocol.body().transport);
-        drop(body.below.replace(below.and_then(|below| below.get(this.py())).map(Owned::from)));
+        drop(
+            body.below
+                .replace(below.and_then(|below| below.get(this.py())).map(Owned::from)),
+        );
     }
     Ok(none(this.py()))
 }
