@@ -818,10 +818,10 @@ def test_a_connection_may_be_cut_after_any_byte(certificates):
             except (OSError, ssl.SSLError):
                 continue
             client.transport.write(b"hello")
-            done, _ = await asyncio.wait(
-                [client.lost, asyncio.ensure_future(client.until(5))], return_when="FIRST_COMPLETED", timeout=5
-            )
+            answered = asyncio.ensure_future(client.until(5))
+            done, _ = await asyncio.wait([client.lost, answered], return_when="FIRST_COMPLETED", timeout=5)
             assert done
+            answered.cancel()
             complete += client.data == b"hello"
             client.transport.close()
             await asyncio.wait_for(client.lost, 5)
