@@ -13,6 +13,7 @@ from asyncio.transports import _FlowControlMixin
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from contextvars import Context
 from socket import socket
+from ssl import SSLContext
 from traceback import StackSummary
 from types import GenericAlias, TracebackType
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, TypeVarTuple, final, overload
@@ -27,6 +28,8 @@ __all__ = [
     "TimerHandle",
     "Sleep",
     "SocketTransport",
+    "SSLTransport",
+    "SSLProtocol",
     "LoopCore",
     "sleep",
     "create_task",
@@ -521,6 +524,173 @@ class SocketTransport(_FlowControlMixin):
     def _call_connection_lost(self, exc: BaseException | None, /) -> None: ...
     def _make_empty_waiter(self) -> asyncio.Future[None]: ...
     def _reset_empty_waiter(self) -> None: ...
+
+@final
+class SSLTransport(_FlowControlMixin):
+    """A TLS connection, as its application's protocol sees it. Made by the loop.
+
+    Writes are encrypted and sent at once. What is written while ``data_received()`` runs leaves together after it.
+    One that was not closed is a ResourceWarning when it dies.
+
+    ``get_extra_info()`` knows ``sslcontext``, ``ssl_object``, ``peercert``, ``cipher``, ``compression``, and what
+    the transport below knows. Source: ``asyncio.sslproto``.
+    """
+
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _ssl_protocol(self) -> Any: ...
+    @property
+    def _closed(self) -> bool: ...
+    @property
+    def _protocol_paused(self) -> bool: ...
+    @property
+    def _start_tls_compatible(self) -> bool: ...
+    @property
+    def _sendfile_compatible(self) -> Any: ...
+    def __del__(self) -> None: ...
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What is known of the connection, by name; ``default`` if nothing is."""
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Let another protocol get what is read. A BufferedProtocol gives the buffer to read into."""
+
+    def is_reading(self) -> bool:
+        """Whether it reads: it is not paused."""
+
+    def pause_reading(self) -> None:
+        """Stop giving data to the protocol."""
+
+    def resume_reading(self) -> None:
+        """Give data to the protocol again, soon."""
+
+    def write(self, data: _Data, /) -> None:
+        """Write; never blocks. TypeError if it is not bytes-like."""
+
+    def writelines(self, list_of_data: Iterable[_Data], /) -> None:
+        """Write several pieces as if joined."""
+
+    def write_eof(self) -> None:
+        """NotImplementedError: TLS cannot be half-closed."""
+
+    def can_write_eof(self) -> Literal[False]:
+        """False."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the water marks for writing, in bytes: from ``high`` on the protocol is paused, at ``low`` resumed.
+
+        512 KiB and a quarter of it by default. ValueError unless high >= low >= 0.
+        """
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The water marks (low, high) for writing, in bytes."""
+
+    def get_write_buffer_size(self) -> int:
+        """How many bytes wait for the transport below."""
+
+    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the water marks for reading, in bytes: from ``high`` on the transport below is paused.
+
+        256 KiB and a quarter of it by default. ValueError unless high >= low >= 0.
+        """
+
+    def get_read_buffer_limits(self) -> tuple[int, int]:
+        """The water marks (low, high) for reading, in bytes."""
+
+    def get_read_buffer_size(self) -> int:
+        """How many bytes were received and not decrypted yet."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    def close(self) -> None:
+        """Send what is buffered, say so to the peer, wait for it to say so; then ``connection_lost(None)``."""
+
+    def abort(self) -> None:
+        """Close now: what is buffered is lost, ``connection_lost(None)`` is called soon."""
+
+    def _force_close(self, exc: BaseException | None, /) -> None: ...
+    def _test__append_write_backlog(self, data: _Data, /) -> None: ...
+
+@final
+class SSLProtocol(asyncio.BufferedProtocol):
+    """TLS between a transport and a protocol. Made by the loop.
+
+    ``get_buffer()`` and ``buffer_updated()`` are for transports that are not ours; ours hand over what they have
+    received as it lies in the loop's buffer. Source: ``asyncio.sslproto``.
+    """
+
+    _sslobj: Any
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _app_protocol(self) -> Any: ...
+    @property
+    def _app_transport(self) -> Any: ...
+    @property
+    def _transport(self) -> Any: ...
+    @property
+    def _sslcontext(self) -> Any: ...
+    @property
+    def _extra(self) -> Any: ...
+    @property
+    def _waiter(self) -> Any: ...
+    @property
+    def _server_side(self) -> bool: ...
+    @property
+    def _server_hostname(self) -> str | None: ...
+    @property
+    def _is_direct(self) -> bool:
+        """Whether OpenSSL is used without ``ssl.MemoryBIO``. Not in asyncio."""
+
+    def __init__(
+        self,
+        loop: _Loop,
+        app_protocol: asyncio.BaseProtocol,
+        sslcontext: SSLContext | None,
+        waiter: asyncio.Future[None] | None,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        call_connection_made: bool = True,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> None:
+        """ValueError for a timeout that is not positive, and for a server without a context."""
+
+    # Their arguments have names in asyncio, but only transports call them.
+    def connection_made(self, transport: asyncio.BaseTransport, /) -> None:
+        """Start the handshake over a transport."""
+
+    def connection_lost(self, exc: Exception | None, /) -> None:
+        """The transport below is closed."""
+
+    def get_buffer(self, sizehint: int, /) -> bytearray:
+        """A buffer for the transport to receive into."""
+
+    def buffer_updated(self, nbytes: int, /) -> None:
+        """So many bytes were received into the buffer."""
+
+    def eof_received(self) -> bool:
+        """The transport below gets no more; whether it is to stay open."""
+
+    def pause_writing(self) -> None:
+        """The transport below has enough to send."""
+
+    def resume_writing(self) -> None:
+        """The transport below takes more."""
+
+    def _do_read(self) -> None: ...
+    def _resume(self) -> None: ...
+    def _start_shutdown(self) -> None: ...
+    def _check_handshake_timeout(self) -> None: ...
+    def _check_shutdown_timeout(self) -> None: ...
+    def _abort(self, exc: BaseException | None, /) -> None: ...
+    def _fatal_error(self, exc: BaseException | None, message: str = ...) -> None: ...
+    def _set_app_protocol(self, app_protocol: asyncio.BaseProtocol, /) -> None: ...
+    def _get_extra_info(self, name: str, default: Any = None) -> Any: ...
 
 @disjoint_base
 class ReadPipeTransport(asyncio.ReadTransport):

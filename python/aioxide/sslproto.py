@@ -14,6 +14,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _aioxide, transports
+from ._aioxide import SSLProtocol
 
 try:
     import ssl
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> Any: ...
 
 
-__all__ = ("make_ssl_transport", "start_tls")
+__all__ = ("SSLProtocol", "make_ssl_transport", "start_tls")
 
 SENDFILE_MODE = asyncio.constants._SendfileMode.FALLBACK
 
@@ -137,8 +138,8 @@ def make_ssl_transport(
 ) -> _aioxide.SSLTransport:
     """Make the TLS transport of a connected socket."""
     server = options.pop("server")
-    ssl_protocol = _aioxide.SSLProtocol(loop, protocol, sslcontext, waiter, **options)
-    transport = ssl_protocol._app_transport
+    ssl_protocol = SSLProtocol(loop, protocol, sslcontext, waiter, **options)
+    transport: _aioxide.SSLTransport = ssl_protocol._app_transport
     transports.make_socket_transport(loop, sock, ssl_protocol, None, extra, server)
     return transport
 
@@ -152,9 +153,7 @@ async def start_tls(loop: Any, transport: Any, protocol: Any, sslcontext: Any, *
     if not getattr(transport, "_start_tls_compatible", False):
         raise TypeError(f"transport {transport!r} is not supported by start_tls()")
     waiter = loop.create_future()
-    ssl_protocol = _aioxide.SSLProtocol(
-        loop, protocol, sslcontext, waiter, call_connection_made=False, **options
-    )
+    ssl_protocol = SSLProtocol(loop, protocol, sslcontext, waiter, call_connection_made=False, **options)
     # Nothing may be received before connection_made().
     transport.pause_reading()
     transport.set_protocol(ssl_protocol)

@@ -105,7 +105,7 @@ fn read_bytes(this: &Bound<'_, SslProtocol>, session: &Session) -> PyResult<()> 
     loop {
         let (data, end) = body.with_loop(py, |event_loop| session.read(py, event_loop))?;
         if let Some(data) = data {
-            deliver(this, &data)?;
+            told(this, deliver(this, &data))?;
         }
         let reads_on = !body.app_reading_paused.get() && matches!(body.state.get(), State::Wrapped | State::Flushing);
         match end {
@@ -115,6 +115,15 @@ fn read_bytes(this: &Bound<'_, SslProtocol>, session: &Session) -> PyResult<()> 
             End::Failed(error) => return Err(error),
         }
     }
+}
+
+/// The application was told. If it failed, what it had written before leaves before the connection ends.
+#[inline]
+fn told(this: &Bound<'_, SslProtocol>, done: PyResult<()>) -> PyResult<()> {
+    if done.is_err() {
+        writing::uncork(this)?;
+    }
+    done
 }
 
 fn deliver<'py>(this: &Bound<'py, SslProtocol>, data: &Bound<'py, PyAny>) -> PyResult<()> {
@@ -146,7 +155,8 @@ fn read_into_protocols_buffer(this: &Bound<'_, SslProtocol>, session: &Session) 
             .call_soon(py, &this.getattr(pyo3::intern!(py, "_do_read"))?)?;
     }
     if filled > 0 {
-        protocol.call_method1(pyo3::intern!(py, "buffer_updated"), (filled,))?;
+        let updated = protocol.call_method1(pyo3::intern!(py, "buffer_updated"), (filled,));
+        told(this, updated.map(drop))?;
     }
     match end {
         End::Wait | End::Full => Ok(()),

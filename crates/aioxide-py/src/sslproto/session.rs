@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
+
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -71,6 +73,9 @@ pub enum End {
 pub struct Session {
     object: Owned,
     records: Records,
+    /// A method of the object is running. OpenSSL may call back from there, and must not be entered again:
+    /// it would crash.
+    busy: Cell<bool>,
 }
 
 enum Records {
@@ -88,6 +93,7 @@ impl Session {
         Ok(Self {
             object: Owned::new(object),
             records,
+            busy: Cell::new(false),
         })
     }
 
@@ -97,6 +103,7 @@ impl Session {
         Ok(Self {
             object: Owned::new(object),
             records: Self::memory(&bio.call0()?, &bio.call0()?),
+            busy: Cell::new(false),
         })
     }
 
@@ -195,11 +202,29 @@ impl Session {
     }
 
     fn step(&self, py: Python<'_>, method: &str) -> PyResult<Step> {
-        match self.object(py).call_method0(method) {
+        match self.enter(|| self.object(py).call_method0(method)) {
+            None => Ok(Step::Wait),
+            Some(result) => Self::stepped(py, result),
+        }
+    }
+
+    fn stepped(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) -> PyResult<Step> {
+        match result {
             Ok(_) => Ok(Step::Done),
             Err(error) if is_again(py, &error)? => Ok(Step::Wait),
             Err(error) => Err(error),
         }
+    }
+
+    /// Calls a method of the object, unless one is running.
+    #[inline]
+    fn enter<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
+        if self.busy.replace(true) {
+            return None;
+        }
+        let result = call();
+        self.busy.set(false);
+        Some(result)
     }
 
     /// Reads everything that is there, as one `bytes`, `None` if that would be empty.
@@ -211,7 +236,7 @@ impl Session {
         let Records::Direct(connection) = &self.records else {
             return self.read_from_object(py);
         };
-        let expected = connection.readable();
+        let expected = if self.busy.get() { 0 } else { connection.readable() };
         if expected == 0 {
             return Ok((None, End::Wait));
         }
@@ -243,7 +268,10 @@ impl Session {
         let object = self.object(py);
         let mut parts: Vec<Bound<'py, PyAny>> = Vec::new();
         let end = loop {
-            match object.call_method1(pyo3::intern!(py, "read"), (LARGEST_READ,)) {
+            let Some(part) = self.enter(|| object.call_method1(pyo3::intern!(py, "read"), (LARGEST_READ,))) else {
+                break End::Wait;
+            };
+            match part {
                 Ok(part) if part.len()? == 0 => break End::Closed,
                 Ok(part) => parts.push(part),
                 Err(error) if is_again(py, &error)? => break End::Wait,
@@ -265,6 +293,7 @@ impl Session {
         let mut filled = 0;
         while filled < room {
             let outcome = match &self.records {
+                Records::Direct(_) if self.busy.get() => Some(Outcome::Wait),
                 Records::Direct(connection) => connection.read_into(py, &buffer, filled),
                 Records::Memory { .. } => Some(Outcome::Ask),
             };
@@ -272,8 +301,9 @@ impl Session {
                 Some(Outcome::Some(count)) => filled += count,
                 Some(Outcome::Wait) => return Ok((filled, End::Wait)),
                 Some(Outcome::Ask) => match self.read_object_into(py, lent, filled, room) {
-                    Ok(0) => return Ok((filled, End::Closed)),
-                    Ok(count) => filled += count,
+                    Ok(Some(0)) => return Ok((filled, End::Closed)),
+                    Ok(Some(count)) => filled += count,
+                    Ok(None) => return Ok((filled, End::Wait)),
                     Err(error) if is_again(py, &error)? => return Ok((filled, End::Wait)),
                     Err(error) => return Ok((filled, End::Failed(error))),
                 },
@@ -286,17 +316,26 @@ impl Session {
         Ok((filled, End::Full))
     }
 
-    fn read_object_into(&self, py: Python<'_>, lent: &Bound<'_, PyAny>, filled: usize, room: usize) -> PyResult<usize> {
+    fn read_object_into(
+        &self,
+        py: Python<'_>,
+        lent: &Bound<'_, PyAny>,
+        filled: usize,
+        room: usize,
+    ) -> PyResult<Option<usize>> {
         let (start, stop) = (isize::try_from(filled)?, isize::try_from(room)?);
         let rest = PyMemoryView::from(lent)?.get_item(PySlice::new(py, start, stop, 1))?;
-        self.object(py)
-            .call_method1(pyo3::intern!(py, "read"), (room - filled, rest))?
-            .extract()
+        let read = self.enter(|| {
+            self.object(py)
+                .call_method1(pyo3::intern!(py, "read"), (room - filled, rest))
+        });
+        read.map(|count| count?.extract()).transpose()
     }
 
     /// Encrypts some of `data`; `None` if that must wait until something is received.
     pub fn write(&self, py: Python<'_>, data: &[u8]) -> PyResult<Option<usize>> {
         match &self.records {
+            Records::Direct(_) if self.busy.get() => Ok(None),
             Records::Direct(connection) => match connection.write(data) {
                 Outcome::Some(count) => Ok(Some(count)),
                 Outcome::Wait => Ok(None),
@@ -308,10 +347,11 @@ impl Session {
     }
 
     fn write_to_object(&self, py: Python<'_>, data: &[u8]) -> PyResult<Option<usize>> {
-        match self
-            .object(py)
-            .call_method1(pyo3::intern!(py, "write"), (bytes(py, data),))
-        {
+        let object = self.object(py);
+        let Some(written) = self.enter(|| object.call_method1(pyo3::intern!(py, "write"), (bytes(py, data),))) else {
+            return Ok(None);
+        };
+        match written {
             Ok(count) => count.extract().map(Some),
             Err(error) if is_again(py, &error)? => Ok(None),
             Err(error) => Err(error),

@@ -37,8 +37,12 @@ fn write_now(this: &Bound<'_, SslProtocol>, data: &[u8]) -> PyResult<()> {
         return write_backlog(this);
     }
     let encrypted = encrypt(this, &session, data)?;
-    if let Some(rest) = data.get(encrypted..).filter(|rest| !rest.is_empty()) {
-        body.backlog.borrow_mut().extend_from_slice(rest);
+    let rest = data.get(encrypted..).unwrap_or_default();
+    if !rest.is_empty() {
+        put_back(this, rest);
+    } else if !body.backlog.borrow().is_empty() {
+        // A callback of OpenSSL's wrote something in between.
+        return write_backlog(this);
     }
     process_outgoing(this)
 }
@@ -67,12 +71,18 @@ pub fn write_backlog(this: &Bound<'_, SslProtocol>) -> PyResult<()> {
         let waiting = body.backlog.take();
         let encrypted = encrypt(this, &session, &waiting)?;
         if let Some(rest) = waiting.get(encrypted..).filter(|rest| !rest.is_empty()) {
-            let mut rest = rest.to_vec();
-            rest.append(&mut body.backlog.borrow_mut());
-            body.backlog.replace(rest);
+            put_back(this, rest);
         }
     }
     process_outgoing(this)
+}
+
+/// Lets `rest` wait, before all that waits already.
+fn put_back(this: &Bound<'_, SslProtocol>, rest: &[u8]) {
+    let backlog = &this.body().backlog;
+    let mut all = rest.to_vec();
+    all.append(&mut backlog.borrow_mut());
+    backlog.replace(all);
 }
 
 /// Gives records to the transport below, unless it has enough; then looks after the water marks.
