@@ -165,7 +165,10 @@ pub fn sleep<'py>(args: Args<'_, 'py>) -> Returned<'py> {
 /// A delay as a float; `sleep(0)`, the most frequent by far, by one comparison.
 #[inline]
 fn seconds_of(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
-    let zero = ZERO.get_or_init(delay.py(), || 0.into_pyobject(delay.py()).map_or_else(|never| match never {}, Bound::unbind));
+    let zero = ZERO.get_or_init(delay.py(), || {
+        0.into_pyobject(delay.py())
+            .map_or_else(|never| match never {}, Bound::unbind)
+    });
     if delay.is(zero) {
         return Ok(0.0);
     }

@@ -118,7 +118,9 @@ impl FutureState {
     pub fn require_new(&self, this: &Bound<'_, PyAny>) -> PyResult<()> {
         if compat::INITIALISES_ONCE && !self.event_loop.is_empty() {
             let class = this.get_type().fully_qualified_name()?;
-            return Err(PyRuntimeError::new_err(format!("{class} object is already initialized")));
+            return Err(PyRuntimeError::new_err(format!(
+                "{class} object is already initialized"
+            )));
         }
         Ok(())
     }

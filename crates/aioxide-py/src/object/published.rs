@@ -170,7 +170,10 @@ pub fn forget_waiter<B: Body>(future: &Bound<'_, Native<B>>, waiter: &Bound<'_, 
 #[inline]
 pub fn is_running_here(event_loop: &Bound<'_, PyAny>) -> bool {
     // SAFETY: as in `publish`, for the state of this thread.
-    ptr::eq(unsafe { *RUNNING_LOOP.of::<*mut ffi::PyObject>(thread()) }, event_loop.as_ptr())
+    ptr::eq(
+        unsafe { *RUNNING_LOOP.of::<*mut ffi::PyObject>(thread()) },
+        event_loop.as_ptr(),
+    )
 }
 
 /// The task that this thread runs.
@@ -348,7 +351,10 @@ impl Memory {
 
     fn bytes(&self) -> Vec<u8> {
         let words = (0..self.size).step_by(size_of::<usize>());
-        words.filter_map(|offset| self.word(offset)).flat_map(usize::to_ne_bytes).collect()
+        words
+            .filter_map(|offset| self.word(offset))
+            .flat_map(usize::to_ne_bytes)
+            .collect()
     }
 
     /// The first word, behind the object's head, that is another than before.
@@ -368,9 +374,8 @@ impl Memory {
         let excepted = except..except + size_of::<usize>();
         let head = size_of::<ffi::PyObject>();
         let pairs = before.iter().zip(&after).enumerate();
-        let mut set = pairs.filter(|(offset, (before, after))| {
-            *offset >= head && !excepted.contains(offset) && before != after
-        });
+        let mut set =
+            pairs.filter(|(offset, (before, after))| *offset >= head && !excepted.contains(offset) && before != after);
         match (set.next(), set.next()) {
             (Some((offset, (0, 1))), None) => Ok(offset),
             _ => Err(unknown()),

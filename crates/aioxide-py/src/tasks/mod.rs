@@ -128,7 +128,6 @@ impl TaskBody {
             links: Links::unlinked(),
         }
     }
-
 }
 
 /// Makes a task visible to `all_tasks()`.

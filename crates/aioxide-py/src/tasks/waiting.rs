@@ -16,7 +16,8 @@ use super::{Task, TaskBody, cancellation, make_ready};
 use crate::futures::{Callback, FutureBody, FutureLike, State};
 use crate::imports::imports;
 use crate::object::{
-    BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, compat, method_noargs, method_one, published,
+    BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, compat, method_noargs, method_one,
+    published,
 };
 
 /// Makes the task wait for what its coroutine yielded; an object that cannot be waited for is an error
@@ -116,7 +117,11 @@ fn publish_wait(this: &Bound<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<(
     if noted {
         return Ok(());
     }
-    imports(this.py())?.add_to_awaited_by.bind(this.py()).call1((future, this)).map(drop)
+    imports(this.py())?
+        .add_to_awaited_by
+        .bind(this.py())
+        .call1((future, this))
+        .map(drop)
 }
 
 /// Takes back what `publish_wait` said.
@@ -130,7 +135,11 @@ fn unpublish_wait(this: &Bound<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult
     if forgotten {
         return Ok(());
     }
-    imports(this.py())?.discard_from_awaited_by.bind(this.py()).call1((future, this)).map(drop)
+    imports(this.py())?
+        .discard_from_awaited_by
+        .bind(this.py())
+        .call1((future, this))
+        .map(drop)
 }
 
 fn wait_for_foreign<'py>(
