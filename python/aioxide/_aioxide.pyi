@@ -461,6 +461,7 @@ class SocketTransport(_FlowControlMixin):
         protocol: asyncio.BaseProtocol,
         extra: dict[str, Any],
         server: Any,
+        context: Context | None,
         /,
     ) -> None: ...
     def __del__(self) -> None: ...

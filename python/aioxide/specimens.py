@@ -28,11 +28,12 @@ class Specimens:
     def __init__(self) -> None:
         async def nothing() -> None: ...
 
-        self.loop: Any = Loop()
+        loop: Any = Loop()
+        self.loop = loop
         self.coroutine = nothing()
-        self.task: Any = _asyncio.Task(self.coroutine, loop=self.loop, name="specimen")
-        self.first: Any = _asyncio.Future(loop=self.loop)
-        self.second: Any = _asyncio.Future(loop=self.loop)
+        self.task: Any = _asyncio.Task(self.coroutine, loop=loop, name="specimen")
+        self.first: Any = _asyncio.Future(loop=loop)
+        self.second: Any = _asyncio.Future(loop=loop)
 
     def discard(self) -> None:
         """End them without a warning that they were never run."""
