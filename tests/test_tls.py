@@ -36,7 +36,7 @@ def make_certificate(path, name: str, authority=None):
     usages += " key_cert_sign crl_sign encipher_only decipher_only"
     used = {"digital_signature", "key_cert_sign" if authority is None else ""}
     usage = x509.KeyUsage(**{name: name in used for name in usages.split()})
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -48,14 +48,14 @@ def make_certificate(path, name: str, authority=None):
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
         .add_extension(usage, critical=True)
         .sign(signer, hashes.SHA256())
     )
     encoding = serialization.Encoding.PEM
-    private = key.private_bytes(
-        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.write_bytes(private + certificate.public_bytes(encoding))
     return key, certificate
 
@@ -142,7 +142,9 @@ class Pair:
 
 
 @contextlib.asynccontextmanager
-async def pair(certificates, server_class=Recorder, client_class=Recorder, server=None, client=None, **options):
+async def pair(
+    certificates, server_class=Recorder, client_class=Recorder, server=None, client=None, **options
+):
     loop = asyncio.get_running_loop()
     made = []
 
@@ -476,7 +478,11 @@ def test_writes_after_close_are_counted(certificates, caplog):
 
 def test_alpn_sni_and_client_certificates(certificates):
     async def main():
-        server, other, client = certificates.server(), certificates.server(certificates.other), certificates.client()
+        server, other, client = (
+            certificates.server(),
+            certificates.server(certificates.other),
+            certificates.client(),
+        )
         for context in (server, other):
             context.set_alpn_protocols(["two", "one"])
             context.verify_mode = ssl.CERT_REQUIRED
@@ -920,7 +926,10 @@ def test_a_handshake_that_takes_too_long_is_aborted(certificates):
 @pytest.mark.parametrize("value", [0, -1])
 def test_timeouts_must_be_positive(certificates, name, value):
     async def main():
-        with socket.create_server((HOST, 0)) as listener, pytest.raises(ValueError, match=f"{name} should be"):
+        with (
+            socket.create_server((HOST, 0)) as listener,
+            pytest.raises(ValueError, match=f"{name} should be"),
+        ):
             await asyncio.get_running_loop().create_connection(
                 Recorder,
                 *listener.getsockname(),
@@ -1064,9 +1073,7 @@ def test_an_idle_connection_holds_little_memory(certificates, way):
         loop = asyncio.get_running_loop()
         server, client = certificates.server(), certificates.client()
         ends = []
-        listener = await loop.create_server(
-            lambda: ends.append(Recorder()) or ends[-1], HOST, 0, ssl=server
-        )
+        listener = await loop.create_server(lambda: ends.append(Recorder()) or ends[-1], HOST, 0, ssl=server)
         port = listener.sockets[0].getsockname()[1]
 
         async def connect(count):

@@ -47,7 +47,8 @@ class TaskGroup(asyncio.taskgroups.TaskGroup):
         await super().__aenter__()
         if type(self).create_task is asyncio.taskgroups.TaskGroup.create_task:
             # On the instance: it is found before the class's, and called without a frame.
-            self.create_task = Children(self).create_task  # type: ignore[method-assign]
+            attributes: Any = self
+            attributes.create_task = Children(self).create_task
         if self._cancel_called:
             self._cancel_parent()
         return self
