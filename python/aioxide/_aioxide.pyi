@@ -1,4 +1,4 @@
-"""The native module: the event loop's core, futures, tasks, handles, timers and TCP transports.
+"""The native module: the event loop's core, futures, tasks, handles, timers, TCP transports and streams.
 
 Each class does what CPython's class of the same name does, and extends it where it can; ``Source`` names the
 module to compare with. Times are seconds, sizes are bytes. Names with an underscore are shared with asyncio's own
@@ -16,9 +16,20 @@ from socket import socket
 from ssl import SSLContext
 from traceback import StackSummary
 from types import GenericAlias, TracebackType
-from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, TypeVarTuple, final, overload
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    Self,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+    TypeVarTuple,
+    final,
+    overload,
+)
 
-from typing_extensions import disjoint_base
+from typing_extensions import Buffer, disjoint_base
 
 __all__ = [
     "__version__",
@@ -31,6 +42,10 @@ __all__ = [
     "SSLTransport",
     "SSLProtocol",
     "LoopCore",
+    "StreamReaderCore",
+    "StreamWriterCore",
+    "FlowControlCore",
+    "StreamReaderProtocolCore",
     "sleep",
     "create_task",
     "gather",
@@ -967,3 +982,181 @@ class LoopCore:
     def _watched_fds(self) -> dict[int, int]: ...
     def _epoll_fd(self) -> int: ...
     def _drive(self, capsule: Any, /) -> bool: ...
+
+class StreamReaderCore:
+    """The native base of ``StreamReader``: the bytes that a connection received, to be awaited.
+
+    What is there already is read without a suspension and without a future. Source: ``asyncio.streams``.
+    """
+
+    _limit: int
+    _eof: bool
+    _paused: bool
+    _waiter: asyncio.Future[None] | None
+    _exception: BaseException | None
+    _transport: Any
+    _loop: Any
+    @property
+    def _source_traceback(self) -> StackSummary | None: ...
+    def __init__(self, limit: int = 65536, loop: _Loop | None = None) -> None: ...
+    def __setattr__(self, name: str, value: Any, /) -> None:
+        """A method that is replaced on the reader, or in a subclass, is called by native code, too."""
+
+    def __delattr__(self, name: str, /) -> None: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Coroutine[Any, Any, bytes]: ...
+    def read(self, n: int = -1) -> Coroutine[Any, Any, bytes]:
+        """Up to ``n`` bytes, as soon as there is one; empty at the end. All until the end if ``n`` is negative."""
+
+    def readline(self) -> Coroutine[Any, Any, bytes]:
+        """A line with its newline; without one only at the end. ValueError if it is longer than the limit."""
+
+    def readexactly(self, n: int) -> Coroutine[Any, Any, bytes]:
+        """Exactly ``n`` bytes; IncompleteReadError if the stream ends before."""
+
+    def readuntil(self, separator: Buffer | tuple[Buffer, ...] = b"\n") -> Coroutine[Any, Any, bytes]:
+        """Bytes up to a separator, or to the first of several in a tuple.
+
+        IncompleteReadError if the stream ends before; LimitOverrunError if it is farther than the limit.
+        """
+
+    def feed_data(self, data: Iterable[SupportsIndex], /) -> None:
+        """Append data and wake whoever waits for it. Above twice the limit the transport is paused."""
+
+    def feed_eof(self) -> None:
+        """Mark the end of the stream and wake whoever waits."""
+
+    def at_eof(self) -> bool:
+        """Whether the stream has ended and everything was read."""
+
+    def exception(self) -> Exception | None:
+        """The exception that was set."""
+
+    def set_exception(self, exc: BaseException, /) -> None:
+        """Set what every read raises from now on, one that waits included."""
+
+    def set_transport(self, transport: Any, /) -> None:
+        """Set the transport that is paused when too much waits. AssertionError if there is one."""
+
+    def _wait_for_data(self, func_name: str, /) -> Coroutine[Any, Any, None]: ...
+    def _wakeup_waiter(self) -> None: ...
+    def _maybe_resume_transport(self) -> None: ...
+    def _buffered(self) -> bytes: ...
+    def _buffered_size(self) -> int: ...
+    def _replace_buffered(self, data: Any, /) -> None: ...
+
+class StreamWriterCore:
+    """The native base of ``StreamWriter``: writes to a transport, and waits while it cannot take more.
+
+    Source: ``asyncio.streams``.
+    """
+
+    _transport: Any
+    _protocol: Any
+    _reader: Any
+    _loop: Any
+    _complete_fut: Any
+    @property
+    def transport(self) -> Any:
+        """The transport."""
+
+    def __init__(self, transport: Any, protocol: Any, reader: Any, loop: Any) -> None: ...
+    def write(self, data: _Data, /) -> None:
+        """Write; never blocks."""
+
+    def writelines(self, data: Iterable[_Data], /) -> None:
+        """Write all of it."""
+
+    def write_eof(self) -> None:
+        """Close the writing side after what is buffered was sent."""
+
+    def can_write_eof(self) -> bool:
+        """Whether ``write_eof()`` is possible."""
+
+    def close(self) -> None:
+        """Close the transport."""
+
+    def is_closing(self) -> bool:
+        """Whether the transport is closing or closed."""
+
+    def wait_closed(self) -> Coroutine[Any, Any, None]:
+        """Wait until the connection is closed; raises what it was lost with."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What the transport knows of the connection, by name."""
+
+    def drain(self) -> Coroutine[Any, Any, None]:
+        """Wait until it is right to write more; suspends nothing if it is.
+
+        Raises the reader's exception, and ConnectionResetError once the connection is lost.
+        """
+
+class FlowControlCore:
+    """The native base of ``FlowControlMixin``. Source: ``asyncio.streams``."""
+
+    _loop: Any
+    _paused: bool
+    _connection_lost: bool
+    _drain_waiters: Any
+    def __init__(self, loop: _Loop | None = None) -> None: ...
+    def __setattr__(self, name: str, value: Any, /) -> None: ...
+    def __delattr__(self, name: str, /) -> None: ...
+    def pause_writing(self) -> None:
+        """Hold ``drain()`` back."""
+
+    def resume_writing(self) -> None:
+        """Let ``drain()`` go on."""
+
+    def connection_lost(self, exc: BaseException | None, /) -> None:
+        """Tell those who wait in ``drain()``."""
+
+    def _drain_helper(self) -> Coroutine[Any, Any, None]: ...
+    def _get_close_waiter(self, stream: Any, /) -> Any: ...
+
+class StreamReaderProtocolCore:
+    """The native base of ``StreamReaderProtocol``: hands what a transport receives to a reader.
+
+    A native transport gives it the bytes without calling Python. Source: ``asyncio.streams``.
+    """
+
+    _loop: Any
+    _paused: bool
+    _connection_lost: bool
+    _drain_waiters: Any
+    _stream_reader_wr: Any
+    _strong_reader: Any
+    _stream_writer: Any
+    _client_connected_cb: Any
+    _task: Any
+    _transport: Any
+    _closed: Any
+    _reject_connection: bool
+    _over_ssl: bool
+    _source_traceback: Any
+    @property
+    def _stream_reader(self) -> Any: ...
+    def __init__(
+        self, stream_reader: Any, client_connected_cb: Any = None, loop: _Loop | None = None
+    ) -> None: ...
+    def __setattr__(self, name: str, value: Any, /) -> None:
+        """A method that is replaced on the protocol, or in a subclass, is called by native code, too."""
+
+    def __delattr__(self, name: str, /) -> None: ...
+    def __del__(self) -> None: ...
+    def pause_writing(self) -> None:
+        """Hold ``drain()`` back."""
+
+    def resume_writing(self) -> None:
+        """Let ``drain()`` go on."""
+
+    def data_received(self, data: bytes, /) -> None:
+        """Hand data to the reader."""
+
+    def eof_received(self) -> bool:
+        """Tell the reader that the stream has ended. True, to go on writing, except over TLS."""
+
+    def connection_lost(self, exc: BaseException | None, /) -> None:
+        """Tell the reader, and all who wait."""
+
+    def _drain_helper(self) -> Coroutine[Any, Any, None]: ...
+    def _get_close_waiter(self, stream: Any, /) -> Any: ...

@@ -173,7 +173,7 @@ async def start_unix_server(
     """Serve on a Unix socket, as ``start_server()`` does on a host."""
     loop = asyncio.get_running_loop()
     factory = partial(_make_protocol, client_connected_cb, limit, loop)
-    return await loop.create_unix_server(factory, path, **kwds)  # type: ignore[arg-type]
+    return await loop.create_unix_server(factory, path, **kwds)
 
 
 def _make_protocol(callback: Any, limit: int, loop: Any) -> StreamReaderProtocol:

@@ -179,8 +179,8 @@ def chosen_watcher() -> Any:
     """The child watcher that somebody chose for asyncio, by hand or with a policy of his own; else None."""
     if not _HAS_WATCHERS:
         return None
-    policy = asyncio.get_event_loop_policy()
-    default = asyncio.unix_events._UnixDefaultEventLoopPolicy
+    policy: Any = asyncio.get_event_loop_policy()
+    default: Any = asyncio.unix_events._UnixDefaultEventLoopPolicy
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         if type(policy).get_child_watcher is not default.get_child_watcher:
