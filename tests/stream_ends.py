@@ -124,8 +124,7 @@ class Pair:
                 bytes(reader._buffer),
                 len(reader._buffer),
                 reader._eof,
-                # After the end there is nothing left that a transport could be paused for.
-                reader._paused and not reader._eof,
+                reader._paused,
                 reader._waiter is None,
                 reader.at_eof(),
                 reader.exception(),

@@ -77,6 +77,8 @@ impl Read {
             }
             self.waited.set(false);
             if body.waiting() == 0 {
+                // The last of asyncio's reads finds nothing, and lets the transport go on all the same.
+                feeding::maybe_resume(reader)?;
                 return Ok(Some(bytes(reader.py(), &self.gathered.take())));
             }
             {
