@@ -17,7 +17,7 @@ SELECT = $(if $(PY),--py $(PY))
 # One environment: that of PY, or of the newest version found. Set up and built by asking for it.
 READY = $(PYTHON) tools/env.py path $(SELECT) --profile $(PROFILE)
 
-.PHONY: help build setup interpreters run test bench lint fmt docs
+.PHONY: help build setup interpreters pythons run test bench lint fmt docs
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -30,6 +30,9 @@ setup: ## make the virtual environments only
 
 interpreters: ## list the interpreters that were found
 	@$(PYTHON) tools/env.py list
+
+pythons: ## bring CPython 3.14 and 3.15 where the system has none (Linux with apt)
+	@$(PYTHON) tools/forky.py
 
 run: ## play the tour: asyncio's lessons on aioxide, each saying what it shows
 	@python="$$($(READY))" && \

@@ -44,6 +44,7 @@ def test_the_main_task_is_native():
     assert isinstance(aioxide.run(main()), aioxide.Task)
 
 
+@pytest.mark.filterwarnings("ignore:.*olicy' is deprecated:DeprecationWarning")
 def test_run_uses_our_loop_whatever_policy_is_set():
     assert type(asyncio.get_event_loop_policy()) is not aioxide.EventLoopPolicy
     assert type(aioxide.run(running_loop())) is aioxide.EventLoop

@@ -1,7 +1,8 @@
 """Find the CPython interpreters that aioxide is built for and tested on.
 
 Looked at, in this order: ``AIOXIDE_PYTHONS`` (paths, separated by ``:`` or ``,``; nothing else is
-looked at then), ``python3.X`` on the search path, pyenv's versions, the system's own folders. Each
+looked at then), ``python3.X`` on the search path, pyenv's versions, the system's own folders, what ``make
+pythons`` brought. Each
 candidate is run before it counts: a pyenv shim may exist for a version that is switched off.
 """
 
@@ -18,9 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from project import FORKY
+
 __all__ = ("SUPPORTED", "Interpreter", "find")
 
-SUPPORTED = ("3.11", "3.12", "3.13")
+SUPPORTED = ("3.11", "3.12", "3.13", "3.14", "3.15")
 
 #: Run by the candidate. ``_base_executable`` leads out of a virtual environment.
 PROBE = """
@@ -111,9 +114,9 @@ def candidates() -> Iterator[Path]:
     for version in SUPPORTED:
         for folder in sorted(versions.glob(f"{version}.*"), reverse=True) if versions else ():
             yield folder / "bin" / "python"
-    for folder_name in ("/usr/local/bin", "/usr/bin"):
+    for folder in (Path("/usr/local/bin"), Path("/usr/bin"), FORKY / "root" / "usr" / "bin"):
         for version in SUPPORTED:
-            yield Path(folder_name) / f"python{version}"
+            yield folder / f"python{version}"
 
 
 def pyenv_versions() -> Path | None:

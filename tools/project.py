@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-__all__ = ("BUILD_ROOT", "ROOT", "VENVS", "shown")
+__all__ = ("BUILD_ROOT", "FORKY", "ROOT", "VENVS", "shown")
 
 ROOT = Path(__file__).resolve().parent.parent
 VENVS = ROOT / ".venv"
 BUILD_ROOT = ROOT / "target"
+#: What ``forky.py`` fetches; shared by all work trees.
+FORKY = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aioxide" / "forky"
 
 
 def shown(path: Path) -> str:

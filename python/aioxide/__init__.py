@@ -4,6 +4,7 @@
 - ``new_event_loop``: the factory for ``asyncio.Runner(loop_factory=...)``, uvicorn's ``--loop`` and their like;
 - ``install()``, ``uninstall()``: let asyncio itself use aioxide, for programs that do not know of it;
 - ``import aioxide as asyncio``: every name of asyncio, native where there is a native one;
+- ``run(main(), strict=True)``: bad practice is an error;
 - ``watch()``: reports a coroutine that blocks the loop, while it blocks.
 
 ``python -m aioxide app.py`` runs a program that way, unchanged.
@@ -18,6 +19,7 @@ if _typing.TYPE_CHECKING:
     # Of a name that is imported twice, mypy keeps the first; Python and pyright keep the last, as below.
     from .events import EventLoop, new_event_loop
     from .runners import Runner, run
+    from .taskgroups import TaskGroup
 
 from asyncio import *  # type: ignore[assignment] # noqa: F403
 
@@ -30,12 +32,13 @@ from .namespace import complete as _complete
 from .namespace import continue_with as _continue_with
 from .policy import EventLoopPolicy
 from .runners import Runner, run
+from .strict import Strict, StrictModeError
+from .taskgroups import TaskGroup
 from .watchdog import BlockedReport, Watch, watch
 
 if _typing.TYPE_CHECKING:
-    # 3.11 forgot to export TaskGroup. The others are asyncio's submodules, which `__getattr__` finds.
+    # asyncio's submodules, which `__getattr__` finds.
     from asyncio import (  # isort: skip
-        TaskGroup as TaskGroup,
         base_events as base_events,
         coroutines as coroutines,
         exceptions as exceptions,
@@ -47,14 +50,33 @@ if _typing.TYPE_CHECKING:
         sslproto as sslproto,
         streams as streams,
         subprocess as subprocess,
-        taskgroups as taskgroups,
         tasks as tasks,
         threads as threads,
         timeouts as timeouts,
     )
 else:
     # Every task and future counts as one of ours and as one of asyncio's: to a type checker they are the same.
-    from ._aioxide import Future, Handle, Task, TimerHandle, create_task, sleep
+    from ._aioxide import (
+        Future,
+        Handle,
+        Task,
+        Timeout,
+        TimerHandle,
+        create_task,
+        gather,
+        sleep,
+        timeout,
+        timeout_at,
+    )
+    from .streams import (
+        StreamReader,
+        StreamReaderProtocol,
+        StreamWriter,
+        open_connection,
+        open_unix_connection,
+        start_server,
+        start_unix_server,
+    )
 
     if sys.version_info >= (3, 12):
         from .namespace import eager_task_factory as eager_task_factory
@@ -69,15 +91,29 @@ __all__ = [
     "Future",
     "Handle",
     "Runner",
+    "Strict",
+    "StrictModeError",
+    "StreamReader",
+    "StreamReaderProtocol",
+    "StreamWriter",
     "Task",
+    "TaskGroup",
+    "Timeout",
     "TimerHandle",
     "Watch",
     "__version__",
     "install",
     "new_event_loop",
+    "open_connection",
+    "open_unix_connection",
     "run",
     "create_task",
+    "gather",
     "sleep",
+    "timeout",
+    "timeout_at",
+    "start_server",
+    "start_unix_server",
     "uninstall",
     "watch",
 ]

@@ -1,4 +1,4 @@
-"""The native module: the event loop's core, futures, tasks, handles, timers and TCP transports.
+"""The native module: the event loop's core, futures, tasks, handles, timers, TCP transports and streams.
 
 Each class does what CPython's class of the same name does, and extends it where it can; ``Source`` names the
 module to compare with. Times are seconds, sizes are bytes. Names with an underscore are shared with asyncio's own
@@ -10,14 +10,26 @@ import sys
 from _asyncio import Future as _AsyncioFuture
 from _asyncio import Task as _AsyncioTask
 from asyncio.transports import _FlowControlMixin
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from contextvars import Context
 from socket import socket
+from ssl import SSLContext
 from traceback import StackSummary
 from types import GenericAlias, TracebackType
-from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, TypeVarTuple, final, overload
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    Self,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+    TypeVarTuple,
+    final,
+    overload,
+)
 
-from typing_extensions import disjoint_base
+from typing_extensions import Buffer, disjoint_base
 
 __all__ = [
     "__version__",
@@ -27,9 +39,19 @@ __all__ = [
     "TimerHandle",
     "Sleep",
     "SocketTransport",
+    "SSLTransport",
+    "SSLProtocol",
     "LoopCore",
+    "StreamReaderCore",
+    "StreamWriterCore",
+    "FlowControlCore",
+    "StreamReaderProtocolCore",
     "sleep",
     "create_task",
+    "gather",
+    "timeout",
+    "timeout_at",
+    "Timeout",
     "live_tasks",
 ]
 
@@ -141,6 +163,9 @@ class Task(_AsyncioTask[_T_co]):
     @property
     def _steps(self) -> int:
         """How often it was stepped. Not in asyncio."""
+    @property
+    def _waits(self) -> int:
+        """How often it waited for a future. Not in asyncio."""
 
     if sys.version_info >= (3, 12):
         def __init__(
@@ -317,12 +342,85 @@ def sleep(delay: float) -> Coroutine[Any, Any, None]:
 
 @overload
 def sleep(delay: float, result: _T) -> Coroutine[Any, Any, _T]: ...
-def create_task(
-    coro: _Coroutine[_T], *, name: object = None, context: Context | None = None
-) -> asyncio.Task[_T]:
-    """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
 
-    RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
+if sys.version_info >= (3, 14):
+    def create_task(
+        coro: _Coroutine[_T],
+        *,
+        name: object = None,
+        context: Context | None = None,
+        eager_start: bool = False,
+    ) -> asyncio.Task[_T]:
+        """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
+
+        With ``eager_start``, its first step runs now. RuntimeError without a running loop; TypeError if it is no
+        coroutine. Source: ``asyncio.tasks``.
+        """
+
+else:
+    def create_task(
+        coro: _Coroutine[_T], *, name: object = None, context: Context | None = None
+    ) -> asyncio.Task[_T]:
+        """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
+
+        RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
+        """
+
+@final
+@disjoint_base
+class Children:
+    """The children of a ``TaskGroup`` that was entered."""
+
+    def __init__(self, group: Any, /) -> None: ...
+    def create_task(
+        self, coro: _Coroutine[_T], *, name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[_T]: ...
+
+@disjoint_base
+class Timeout:
+    """An asynchronous context manager that cancels the task that entered it when a deadline passes.
+
+    Leaving it then raises TimeoutError. Made by ``timeout()`` and ``timeout_at()``. Source: ``asyncio.timeouts``.
+
+    Differs from asyncio: ``_timeout_handler`` is None where the timer is native.
+    """
+
+    _state: Any
+    _timeout_handler: asyncio.Handle | None
+    _task: asyncio.Task[Any] | None
+    _cancelling: int
+    _when: float | None
+    def __init__(self, when: float | None) -> None: ...
+    def when(self) -> float | None:
+        """Return the deadline, in the loop's seconds, or None."""
+
+    def reschedule(self, when: float | None, /) -> None:
+        """Change the deadline. RuntimeError before it was entered and after it has expired or was left."""
+
+    def expired(self) -> bool:
+        """Return whether the deadline has passed."""
+
+    def _on_timeout(self) -> None: ...
+    def _insert_timeout_error(self, exc_val: BaseException, /) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None: ...
+
+def timeout(delay: float | None) -> Timeout:
+    """Return a timeout that expires ``delay`` seconds from now; None: never. RuntimeError without a running loop."""
+
+def timeout_at(when: float | None) -> Timeout:
+    """Return a timeout that expires at a time of the loop's clock; None: never."""
+
+def gather(*coros_or_futures: Awaitable[Any], return_exceptions: bool = False) -> asyncio.Future[list[Any]]:
+    """Return a future for the list of their results, in the order given; a coroutine becomes a task.
+
+    Fails as soon as one of them does, unless ``return_exceptions``: then exceptions are results. Cancelling it cancels
+    every child. Source: ``asyncio.tasks``.
     """
 
 def _prepare() -> None: ...
@@ -378,6 +476,7 @@ class SocketTransport(_FlowControlMixin):
         protocol: asyncio.BaseProtocol,
         extra: dict[str, Any],
         server: Any,
+        context: Context | None,
         /,
     ) -> None: ...
     def __del__(self) -> None: ...
@@ -442,6 +541,329 @@ class SocketTransport(_FlowControlMixin):
     def _make_empty_waiter(self) -> asyncio.Future[None]: ...
     def _reset_empty_waiter(self) -> None: ...
 
+@final
+class SSLTransport(_FlowControlMixin):
+    """A TLS connection, as its application's protocol sees it. Made by the loop.
+
+    Writes are encrypted and sent at once. What is written while ``data_received()`` runs leaves together after it.
+    One that was not closed is a ResourceWarning when it dies.
+
+    ``get_extra_info()`` knows ``sslcontext``, ``ssl_object``, ``peercert``, ``cipher``, ``compression``, and what
+    the transport below knows. Source: ``asyncio.sslproto``.
+    """
+
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _ssl_protocol(self) -> Any: ...
+    @property
+    def _closed(self) -> bool: ...
+    @property
+    def _protocol_paused(self) -> bool: ...
+    @property
+    def _start_tls_compatible(self) -> bool: ...
+    @property
+    def _sendfile_compatible(self) -> Any: ...
+    def __del__(self) -> None: ...
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What is known of the connection, by name; ``default`` if nothing is."""
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Let another protocol get what is read. A BufferedProtocol gives the buffer to read into."""
+
+    def is_reading(self) -> bool:
+        """Whether it reads: it is not paused."""
+
+    def pause_reading(self) -> None:
+        """Stop giving data to the protocol."""
+
+    def resume_reading(self) -> None:
+        """Give data to the protocol again, soon."""
+
+    def write(self, data: _Data, /) -> None:
+        """Write; never blocks. TypeError if it is not bytes-like."""
+
+    def writelines(self, list_of_data: Iterable[_Data], /) -> None:
+        """Write several pieces as if joined."""
+
+    def write_eof(self) -> None:
+        """NotImplementedError: TLS cannot be half-closed."""
+
+    def can_write_eof(self) -> Literal[False]:
+        """False."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the water marks for writing, in bytes: from ``high`` on the protocol is paused, at ``low`` resumed.
+
+        512 KiB and a quarter of it by default. ValueError unless high >= low >= 0.
+        """
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The water marks (low, high) for writing, in bytes."""
+
+    def get_write_buffer_size(self) -> int:
+        """How many bytes wait for the transport below."""
+
+    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the water marks for reading, in bytes: from ``high`` on the transport below is paused.
+
+        256 KiB and a quarter of it by default. ValueError unless high >= low >= 0.
+        """
+
+    def get_read_buffer_limits(self) -> tuple[int, int]:
+        """The water marks (low, high) for reading, in bytes."""
+
+    def get_read_buffer_size(self) -> int:
+        """How many bytes were received and not decrypted yet."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    def close(self) -> None:
+        """Send what is buffered, say so to the peer, wait for it to say so; then ``connection_lost(None)``."""
+
+    def abort(self) -> None:
+        """Close now: what is buffered is lost, ``connection_lost(None)`` is called soon."""
+
+    def _force_close(self, exc: BaseException | None, /) -> None: ...
+    def _test__append_write_backlog(self, data: _Data, /) -> None: ...
+
+@final
+class SSLProtocol(asyncio.BufferedProtocol):
+    """TLS between a transport and a protocol. Made by the loop.
+
+    ``get_buffer()`` and ``buffer_updated()`` are for transports that are not ours; ours hand over what they have
+    received as it lies in the loop's buffer. Source: ``asyncio.sslproto``.
+    """
+
+    _sslobj: Any
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _app_protocol(self) -> Any: ...
+    @property
+    def _app_transport(self) -> Any: ...
+    @property
+    def _transport(self) -> Any: ...
+    @property
+    def _sslcontext(self) -> Any: ...
+    @property
+    def _extra(self) -> Any: ...
+    @property
+    def _waiter(self) -> Any: ...
+    @property
+    def _server_side(self) -> bool: ...
+    @property
+    def _server_hostname(self) -> str | None: ...
+    @property
+    def _is_direct(self) -> bool:
+        """Whether OpenSSL is used without ``ssl.MemoryBIO``. Not in asyncio."""
+
+    def __init__(
+        self,
+        loop: _Loop,
+        app_protocol: asyncio.BaseProtocol,
+        sslcontext: SSLContext | None,
+        waiter: asyncio.Future[None] | None,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        call_connection_made: bool = True,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> None:
+        """ValueError for a timeout that is not positive, and for a server without a context."""
+
+    # Their arguments have names in asyncio, but only transports call them.
+    def connection_made(self, transport: asyncio.BaseTransport, /) -> None:
+        """Start the handshake over a transport."""
+
+    def connection_lost(self, exc: Exception | None, /) -> None:
+        """The transport below is closed."""
+
+    def get_buffer(self, sizehint: int, /) -> bytearray:
+        """A buffer for the transport to receive into."""
+
+    def buffer_updated(self, nbytes: int, /) -> None:
+        """So many bytes were received into the buffer."""
+
+    def eof_received(self) -> bool:
+        """The transport below gets no more; whether it is to stay open."""
+
+    def pause_writing(self) -> None:
+        """The transport below has enough to send."""
+
+    def resume_writing(self) -> None:
+        """The transport below takes more."""
+
+    def _do_read(self) -> None: ...
+    def _resume(self) -> None: ...
+    def _start_shutdown(self) -> None: ...
+    def _check_handshake_timeout(self) -> None: ...
+    def _check_shutdown_timeout(self) -> None: ...
+    def _abort(self, exc: BaseException | None, /) -> None: ...
+    def _fatal_error(self, exc: BaseException | None, message: str = ...) -> None: ...
+    def _set_app_protocol(self, app_protocol: asyncio.BaseProtocol, /) -> None: ...
+    def _get_extra_info(self, name: str, default: Any = None) -> Any: ...
+
+@disjoint_base
+class ReadPipeTransport(asyncio.ReadTransport):
+    """The end of a pipe that is read, and its protocol. Made by the loop.
+
+    What comes is read into a buffer of the loop's and given to ``data_received()`` as ``bytes``. A protocol that fails
+    there is reported and goes on. One that was not closed is a ResourceWarning when it dies.
+
+    ``get_extra_info()`` knows ``pipe``. Source: ``asyncio.unix_events``.
+    """
+
+    _pipe: Any
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _protocol(self) -> Any: ...
+    @property
+    def _fileno(self) -> int: ...
+    @property
+    def _extra(self) -> Any: ...
+    @property
+    def _closing(self) -> bool: ...
+    @property
+    def _paused(self) -> bool: ...
+    def __init__(
+        self, loop: LoopCore, pipe: Any, protocol: asyncio.BaseProtocol, extra: dict[str, Any], /
+    ) -> None: ...
+    def __del__(self) -> None: ...
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What is known of the pipe, by name; ``default`` if nothing is."""
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Let another protocol get what is read."""
+
+    def is_reading(self) -> bool:
+        """Whether it reads: it is open and not paused."""
+
+    def pause_reading(self) -> None:
+        """Stop reading. No effect if it is paused or closing."""
+
+    def resume_reading(self) -> None:
+        """Read again. No effect if it is not paused, or closing."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    def close(self) -> None:
+        """Stop reading, then call ``connection_lost(None)`` and close the pipe."""
+
+    def _begin(self) -> None: ...
+    def _call_connection_lost(self, exc: BaseException | None, /) -> None: ...
+
+@disjoint_base
+class WritePipeTransport(_FlowControlMixin):
+    """The end of a pipe that is written, and its protocol. Made by the loop.
+
+    Writes try the pipe at once; what it does not take is copied and sent when it does. That the reader goes away is
+    noticed, and ends it. One that was not closed is a ResourceWarning when it dies.
+
+    ``get_extra_info()`` knows ``pipe``. Source: ``asyncio.unix_events``.
+    """
+
+    _pipe: Any
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _protocol(self) -> Any: ...
+    @property
+    def _fileno(self) -> int: ...
+    @property
+    def _extra(self) -> Any: ...
+    @property
+    def _closing(self) -> bool: ...
+    @property
+    def _conn_lost(self) -> int: ...
+    @property
+    def _protocol_paused(self) -> bool: ...
+    @property
+    def _high_water(self) -> int: ...
+    @property
+    def _low_water(self) -> int: ...
+    def __init__(
+        self, loop: LoopCore, pipe: Any, protocol: asyncio.BaseProtocol, extra: dict[str, Any], /
+    ) -> None: ...
+    def __del__(self) -> None: ...
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What is known of the pipe, by name; ``default`` if nothing is."""
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Let another protocol be told."""
+
+    def write(self, data: _Data, /) -> None:
+        """Write; never blocks. TypeError if it is not bytes-like."""
+
+    def write_eof(self) -> None:
+        """The same as ``close()``: a pipe has one direction."""
+
+    def can_write_eof(self) -> Literal[True]:
+        """True."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the water marks, in bytes: above ``high`` the protocol is paused, at ``low`` it is resumed.
+
+        64 KiB and a quarter of it by default. ValueError unless high >= low >= 0.
+        """
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The water marks (low, high), in bytes."""
+
+    def get_write_buffer_size(self) -> int:
+        """How many bytes wait to be sent."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    def close(self) -> None:
+        """Send what is buffered, then call ``connection_lost(None)`` and close the pipe."""
+
+    def abort(self) -> None:
+        """Close now: what is buffered is lost, ``connection_lost(None)`` is called soon."""
+
+    def _begin(self) -> None: ...
+    def _call_connection_lost(self, exc: BaseException | None, /) -> None: ...
+
+@final
+@disjoint_base
+class Listener:
+    """A listening socket of a server: accepts connections and makes their transports. Made by the loop.
+
+    Source: ``asyncio.selector_events``.
+    """
+
+    @property
+    def _sock(self) -> Any: ...
+    @property
+    def _server(self) -> Any: ...
+    def __init__(
+        self,
+        loop: LoopCore,
+        protocol_factory: Callable[[], Any],
+        sock: socket,
+        kind: tuple[int, int, int],
+        server: Any,
+        backlog: int,
+        sslcontext: Any,
+        timeouts: dict[str, float | None],
+        plain: bool,
+        /,
+    ) -> None: ...
+    def _watch(self) -> None: ...
+
 @disjoint_base
 class LoopCore:
     """The native base of ``aioxide.EventLoop``: what happens per event.
@@ -453,6 +875,8 @@ class LoopCore:
     _debug: bool
     _stopping: bool
     _task_factory: Callable[..., Any] | None
+    _idle: Callable[[float | None], float | None] | None
+    _observer: Callable[[Task[Any], BaseException], object] | None
     _thread_id: int | None
     def __setattr__(self, name: str, value: Any, /) -> None:
         """A method that is replaced on the loop, or in a subclass, is called by native code, too."""
@@ -552,7 +976,187 @@ class LoopCore:
     def _remove_reader(self, fd: Any, /) -> bool: ...
     def _remove_writer(self, fd: Any, /) -> bool: ...
     def _has_native_transport(self, fd: Any, /) -> bool: ...
+    def _is_occupied(self, fd: Any, /) -> bool: ...
     #: Who is told, or None: (reader, writer). KeyError if nobody is.
     def _watched(self, fd: Any, /) -> tuple[Any, Any]: ...
     def _watched_fds(self) -> dict[int, int]: ...
     def _epoll_fd(self) -> int: ...
+    def _drive(self, capsule: Any, /) -> bool: ...
+
+class StreamReaderCore:
+    """The native base of ``StreamReader``: the bytes that a connection received, to be awaited.
+
+    What is there already is read without a suspension and without a future. Source: ``asyncio.streams``.
+    """
+
+    _limit: int
+    _eof: bool
+    _paused: bool
+    _waiter: asyncio.Future[None] | None
+    _exception: BaseException | None
+    _transport: Any
+    _loop: Any
+    @property
+    def _source_traceback(self) -> StackSummary | None: ...
+    def __init__(self, limit: int = 65536, loop: _Loop | None = None) -> None: ...
+    def __setattr__(self, name: str, value: Any, /) -> None:
+        """A method that is replaced on the reader, or in a subclass, is called by native code, too."""
+
+    def __delattr__(self, name: str, /) -> None: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Coroutine[Any, Any, bytes]: ...
+    def read(self, n: int = -1) -> Coroutine[Any, Any, bytes]:
+        """Up to ``n`` bytes, as soon as there is one; empty at the end. All until the end if ``n`` is negative."""
+
+    def readline(self) -> Coroutine[Any, Any, bytes]:
+        """A line with its newline; without one only at the end. ValueError if it is longer than the limit."""
+
+    def readexactly(self, n: int) -> Coroutine[Any, Any, bytes]:
+        """Exactly ``n`` bytes; IncompleteReadError if the stream ends before."""
+
+    def readuntil(self, separator: Buffer | tuple[Buffer, ...] = b"\n") -> Coroutine[Any, Any, bytes]:
+        """Bytes up to a separator, or to the first of several in a tuple.
+
+        IncompleteReadError if the stream ends before; LimitOverrunError if it is farther than the limit.
+        """
+
+    def feed_data(self, data: Iterable[SupportsIndex], /) -> None:
+        """Append data and wake whoever waits for it. Above twice the limit the transport is paused."""
+
+    def feed_eof(self) -> None:
+        """Mark the end of the stream and wake whoever waits."""
+
+    def at_eof(self) -> bool:
+        """Whether the stream has ended and everything was read."""
+
+    def exception(self) -> Exception | None:
+        """The exception that was set."""
+
+    def set_exception(self, exc: BaseException, /) -> None:
+        """Set what every read raises from now on, one that waits included."""
+
+    def set_transport(self, transport: Any, /) -> None:
+        """Set the transport that is paused when too much waits. AssertionError if there is one."""
+
+    def _wait_for_data(self, func_name: str, /) -> Coroutine[Any, Any, None]: ...
+    def _wakeup_waiter(self) -> None: ...
+    def _maybe_resume_transport(self) -> None: ...
+    def _buffered(self) -> bytes: ...
+    def _buffered_size(self) -> int: ...
+    def _replace_buffered(self, data: Any, /) -> None: ...
+
+class StreamWriterCore:
+    """The native base of ``StreamWriter``: writes to a transport, and waits while it cannot take more.
+
+    Source: ``asyncio.streams``.
+    """
+
+    _transport: Any
+    _protocol: Any
+    _reader: Any
+    _loop: Any
+    _complete_fut: Any
+    @property
+    def transport(self) -> Any:
+        """The transport."""
+
+    def __init__(self, transport: Any, protocol: Any, reader: Any, loop: Any) -> None: ...
+    def write(self, data: _Data, /) -> None:
+        """Write; never blocks."""
+
+    def writelines(self, data: Iterable[_Data], /) -> None:
+        """Write all of it."""
+
+    def write_eof(self) -> None:
+        """Close the writing side after what is buffered was sent."""
+
+    def can_write_eof(self) -> bool:
+        """Whether ``write_eof()`` is possible."""
+
+    def close(self) -> None:
+        """Close the transport."""
+
+    def is_closing(self) -> bool:
+        """Whether the transport is closing or closed."""
+
+    def wait_closed(self) -> Coroutine[Any, Any, None]:
+        """Wait until the connection is closed; raises what it was lost with."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What the transport knows of the connection, by name."""
+
+    def drain(self) -> Coroutine[Any, Any, None]:
+        """Wait until it is right to write more; suspends nothing if it is.
+
+        Raises the reader's exception, and ConnectionResetError once the connection is lost.
+        """
+
+class FlowControlCore:
+    """The native base of ``FlowControlMixin``. Source: ``asyncio.streams``."""
+
+    _loop: Any
+    _paused: bool
+    _connection_lost: bool
+    _drain_waiters: Any
+    def __init__(self, loop: _Loop | None = None) -> None: ...
+    def __setattr__(self, name: str, value: Any, /) -> None: ...
+    def __delattr__(self, name: str, /) -> None: ...
+    def pause_writing(self) -> None:
+        """Hold ``drain()`` back."""
+
+    def resume_writing(self) -> None:
+        """Let ``drain()`` go on."""
+
+    def connection_lost(self, exc: BaseException | None, /) -> None:
+        """Tell those who wait in ``drain()``."""
+
+    def _drain_helper(self) -> Coroutine[Any, Any, None]: ...
+    def _get_close_waiter(self, stream: Any, /) -> Any: ...
+
+class StreamReaderProtocolCore:
+    """The native base of ``StreamReaderProtocol``: hands what a transport receives to a reader.
+
+    A native transport gives it the bytes without calling Python. Source: ``asyncio.streams``.
+    """
+
+    _loop: Any
+    _paused: bool
+    _connection_lost: bool
+    _drain_waiters: Any
+    _stream_reader_wr: Any
+    _strong_reader: Any
+    _stream_writer: Any
+    _client_connected_cb: Any
+    _task: Any
+    _transport: Any
+    _closed: Any
+    _reject_connection: bool
+    _over_ssl: bool
+    _source_traceback: Any
+    @property
+    def _stream_reader(self) -> Any: ...
+    def __init__(
+        self, stream_reader: Any, client_connected_cb: Any = None, loop: _Loop | None = None
+    ) -> None: ...
+    def __setattr__(self, name: str, value: Any, /) -> None:
+        """A method that is replaced on the protocol, or in a subclass, is called by native code, too."""
+
+    def __delattr__(self, name: str, /) -> None: ...
+    def __del__(self) -> None: ...
+    def pause_writing(self) -> None:
+        """Hold ``drain()`` back."""
+
+    def resume_writing(self) -> None:
+        """Let ``drain()`` go on."""
+
+    def data_received(self, data: bytes, /) -> None:
+        """Hand data to the reader."""
+
+    def eof_received(self) -> bool:
+        """Tell the reader that the stream has ended. True, to go on writing, except over TLS."""
+
+    def connection_lost(self, exc: BaseException | None, /) -> None:
+        """Tell the reader, and all who wait."""
+
+    def _drain_helper(self) -> Coroutine[Any, Any, None]: ...
+    def _get_close_waiter(self, stream: Any, /) -> Any: ...

@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 
 from . import install
 from ._aioxide import __version__
+from .strict import enforced
 
 __all__ = ("main",)
 
@@ -38,7 +39,8 @@ usage: python [python options] -m aioxide FILE [arguments]
 
 HELP = f"""\
 {USAGE}
-Runs an asyncio program, unchanged, on aioxide's event loop, tasks and futures.
+Runs an asyncio program, unchanged, on aioxide's event loop, tasks and futures; with python -X dev in strict
+mode, where bad practice is an error.
 
 FILE is a script, or a folder or a zip file with a __main__.py; - is a script on standard input.
 
@@ -46,6 +48,9 @@ options:
   -h, --help     show this help
   -V, --version  show the versions of aioxide and Python
 """
+
+#: What ``__main__`` knows of a compiled file, until 3.14.
+NO_CACHE: dict[str, Any] = {"__cached__": None} if sys.version_info < (3, 15) else {}
 
 
 def main() -> None:
@@ -78,31 +83,40 @@ def refuse(reason: str) -> NoReturn:
 
 
 def start(kind: str, what: str, arguments: list[str]) -> None:
-    """Install aioxide and run the program with its arguments."""
+    """Install aioxide and run the program with its arguments; with ``python -X dev``, in strict mode."""
     install()
-    namespace = empty_main()
     try:
-        if kind == "-m":
-            sys.argv = ["-m", *arguments]
-            runpy._run_module_as_main(what)  # type: ignore[attr-defined]
-        elif kind == "-c":
-            enter_path("")
-            sys.argv = ["-c", *arguments]
-            exec(compile_command(what), namespace)
-        elif kind == "-":
-            enter_path("")
-            sys.argv = [what, *arguments]
-            namespace.update(__file__="<stdin>", __cached__=None)
-            exec(compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True), namespace)
+        if sys.flags.dev_mode:
+            with enforced():
+                play(kind, what, arguments)
         else:
-            sys.argv = [what, *arguments]
-            run_file(what, namespace)
+            play(kind, what, arguments)
     except SystemExit:
         raise
     except BaseException:
         # Not called here: the interpreter does more than to call the hook, and does it with every exception.
         Report.arrange()
         raise
+
+
+def play(kind: str, what: str, arguments: list[str]) -> None:
+    """Run the program as ``__main__``."""
+    namespace = empty_main()
+    if kind == "-m":
+        sys.argv = ["-m", *arguments]
+        runpy._run_module_as_main(what)  # type: ignore[attr-defined]
+    elif kind == "-c":
+        enter_path("")
+        sys.argv = ["-c", *arguments]
+        exec(compile_command(what), namespace)
+    elif kind == "-":
+        enter_path("")
+        sys.argv = [what, *arguments]
+        namespace.update(__file__="<stdin>", **NO_CACHE)
+        exec(compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True), namespace)
+    else:
+        sys.argv = [what, *arguments]
+        run_file(what, namespace)
 
 
 def empty_main() -> dict[str, Any]:
@@ -117,8 +131,9 @@ def empty_main() -> dict[str, Any]:
         __loader__=importlib.machinery.BuiltinImporter,
         __spec__=None,
         __builtins__=builtins,
-        __annotations__={},
     )
+    if sys.version_info < (3, 14):
+        namespace["__annotations__"] = {}
     return namespace
 
 
@@ -169,7 +184,7 @@ def run_file(name: str, namespace: dict[str, Any]) -> None:
     enter_path(os.path.dirname(os.path.realpath(path)))
     compiled = path.endswith(".pyc") or source.startswith(importlib.util.MAGIC_NUMBER)
     kind = importlib.machinery.SourcelessFileLoader if compiled else importlib.machinery.SourceFileLoader
-    namespace.update(__file__=path, __cached__=None, __loader__=kind("__main__", path))
+    namespace.update(__file__=path, __loader__=kind("__main__", path), **NO_CACHE)
     if not compiled:
         code = compile(source, path, "exec", dont_inherit=True)
     elif source.startswith(importlib.util.MAGIC_NUMBER):

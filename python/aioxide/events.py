@@ -7,20 +7,23 @@ checks. So it does what asyncio does in that version, with asyncio's words.
 
 from __future__ import annotations
 
+import asyncio.constants
 import asyncio.events
 import asyncio.unix_events
 import contextlib
+import functools
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
-from . import loops, transports
+from . import loops, pipes, resolver, servers, sslproto, subprocesses, transports
 from ._aioxide import LoopCore
 from .queues_view import ReadyView, ScheduledView
 from .selector import EngineSelector
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     # namespace.py adds it: what asyncio's module of this name has.
@@ -29,9 +32,15 @@ if TYPE_CHECKING:
 
 __all__ = ("EventLoop", "new_event_loop")
 
+_F = TypeVar("_F", bound="Callable[..., Any]")
 _Ts = TypeVarTuple("_Ts")
 
 _StdlibLoop = asyncio.unix_events._UnixSelectorEventLoop
+
+
+def _as_in(method: Any) -> Callable[[_F], _F]:
+    """Give a method the signature that the running version's has."""
+    return cast("Callable[[_F], _F]", functools.wraps(method))
 
 
 class EventLoop(LoopCore, _StdlibLoop):
@@ -44,12 +53,16 @@ class EventLoop(LoopCore, _StdlibLoop):
     up through an eventfd, and a ``call_at(nan)`` is a ``ValueError``.
     """
 
+    # Made by the first look-up.
+    _resolver: resolver.Resolver | None = None
+
     if TYPE_CHECKING:
         # Of the base classes, and private there.
         _internal_fds: int
         _signal_handlers: dict[int, asyncio.Handle]
 
         def _check_closed(self) -> None: ...
+        def _getaddrinfo_debug(self, *args: Any) -> Any: ...
         def _read_from_self(self) -> None: ...
 
     def __init__(self, selector: Any = None, *, strict_polling: bool = False) -> None:
@@ -111,7 +124,9 @@ class EventLoop(LoopCore, _StdlibLoop):
         self._internal_fds -= 1
         if self._ssock is None or self._csock is None:
             return
-        self._remove_reader(self._ssock.fileno())
+        # A garbage collection may have closed the socket before it came to the loop.
+        if (fd := self._ssock.fileno()) >= 0:
+            self._remove_reader(fd)
         self._ssock.close()
         self._csock.close()
         self._ssock = self._csock = None
@@ -132,9 +147,173 @@ class EventLoop(LoopCore, _StdlibLoop):
         return removed
 
     def _make_socket_transport(
-        self, sock: socket.socket, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
+        self,
+        sock: socket.socket,
+        protocol: Any,
+        waiter: Any = None,
+        *,
+        extra: Any = None,
+        server: Any = None,
+        context: Any = None,
     ) -> Any:
-        return transports.make_socket_transport(self, sock, protocol, waiter, extra, server)
+        return transports.make_socket_transport(self, sock, protocol, waiter, extra, server, context)
+
+    def _make_read_pipe_transport(
+        self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None
+    ) -> Any:
+        return pipes.make_read_pipe_transport(self, pipe, protocol, waiter, extra)
+
+    def _make_write_pipe_transport(
+        self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None
+    ) -> Any:
+        return pipes.make_write_pipe_transport(self, pipe, protocol, waiter, extra)
+
+    async def _make_subprocess_transport(
+        self,
+        protocol: Any,
+        args: Any,
+        shell: bool,
+        stdin: Any,
+        stdout: Any,
+        stderr: Any,
+        bufsize: int,
+        extra: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        make = subprocesses.make_subprocess_transport
+        if subprocesses.chosen_watcher() is not None:
+            make = _StdlibLoop._make_subprocess_transport  # type: ignore[attr-defined]
+        return await make(self, protocol, args, shell, stdin, stdout, stderr, bufsize, extra, **kwargs)
+
+    async def getaddrinfo(
+        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> Any:
+        """Look a name up, as ``socket.getaddrinfo()`` does. Numeric addresses are answered at once."""
+        function = resolver.socket_module().getaddrinfo
+        numeric = resolver.is_numeric(function, host, port)
+        if self.get_debug():
+            function = self._getaddrinfo_debug
+        arguments = (host, port, family, type, proto, flags)
+        if numeric:
+            return function(*arguments)
+        return await self._look_up(function, *arguments)
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Any:
+        """Look the name of an address up, as ``socket.getnameinfo()`` does."""
+        function = resolver.socket_module().getnameinfo
+        if resolver.names_nothing(function, sockaddr, flags):
+            return function(sockaddr, flags)
+        return await self._look_up(function, sockaddr, flags)
+
+    async def _look_up(self, function: Callable[..., Any], *args: Any) -> Any:
+        self._check_closed()
+        if self._resolver is None:
+            self._resolver = resolver.Resolver(self)
+        return await self._resolver.call(function, *args)
+
+    def close(self) -> None:
+        """Close the loop. It must not be running."""
+        super().close()
+        if self._resolver is not None:
+            self._resolver.close()
+            self._resolver = None
+
+    def _start_serving(
+        self,
+        protocol_factory: Any,
+        sock: Any,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = asyncio.constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = asyncio.constants.SSL_SHUTDOWN_TIMEOUT,
+    ) -> None:
+        timeouts = {
+            "ssl_handshake_timeout": ssl_handshake_timeout,
+            "ssl_shutdown_timeout": ssl_shutdown_timeout,
+        }
+        plain = not any(self._is_replaced(name) for name in ("_make_socket_transport", "_accept_connection2"))
+        if isinstance(sock, socket.socket) and type(sock).accept is socket.socket.accept:
+            servers.start_serving(
+                self, protocol_factory, sock, sslcontext, server, backlog, timeouts, plain=plain
+            )
+        else:
+            # It has an accept() of its own.
+            super()._start_serving(protocol_factory, sock, sslcontext, server, backlog, **timeouts)  # type: ignore[misc]
+
+    def _ensure_fd_no_transport(self, fd: Any) -> None:
+        super()._ensure_fd_no_transport(fd)  # type: ignore[misc]
+        # The transports of accepted connections are not in asyncio's table.
+        if self._is_occupied(fd):
+            with contextlib.suppress(KeyError):
+                reader, writer = self._watched(fd)
+                raise RuntimeError(f"File descriptor {fd!r} is used by transport {reader or writer!r}")
+            raise RuntimeError(f"File descriptor {fd!r} is used by transport, which is paused")
+
+    def _is_replaced(self, name: str) -> bool:
+        return getattr(getattr(self, name), "__func__", None) is not getattr(EventLoop, name)
+
+    @_as_in(_StdlibLoop.create_server)
+    async def create_server(self, *args: Any, **kwargs: Any) -> Any:
+        """Serve TCP, as asyncio does; ``close_clients()`` and ``abort_clients()`` exist in every version."""
+        return servers.adopt(await super().create_server(*args, **kwargs))
+
+    @_as_in(_StdlibLoop.create_unix_server)
+    async def create_unix_server(self, *args: Any, **kwargs: Any) -> Any:
+        """Serve a unix socket, as asyncio does; see ``create_server()``."""
+        return servers.adopt(await super().create_unix_server(*args, **kwargs))
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: Any = None,
+        server: Any = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        self._ensure_fd_no_transport(rawsock)
+        return sslproto.make_ssl_transport(
+            self,
+            rawsock,
+            protocol,
+            sslcontext,
+            waiter,
+            extra,
+            server=server,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: Any,
+        sslcontext: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        """Upgrade a transport to TLS. Return the transport that ``protocol`` is to use from now on."""
+        return await sslproto.start_tls(
+            self,
+            transport,
+            protocol,
+            sslcontext,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
 
 
 def new_event_loop(*, strict_polling: bool = False) -> EventLoop:

@@ -13,17 +13,20 @@ import asyncio
 import asyncio.events
 import asyncio.futures
 import asyncio.streams
+import asyncio.taskgroups
 import asyncio.tasks
+import asyncio.timeouts
 import asyncio.unix_events
 import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from . import namespace
-from ._aioxide import Future, Task, create_task, sleep
+from . import namespace, streams
+from ._aioxide import Future, Task, Timeout, create_task, gather, sleep, timeout, timeout_at
 from .events import EventLoop, new_event_loop
 from .policy import EventLoopPolicy
+from .taskgroups import TaskGroup
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -60,8 +63,8 @@ def uninstall() -> None:
                 setattr(module, name, original)
 
 
-#: Where asyncio asks its policy for a loop. Later versions have policies too, but deprecated.
-_HAS_POLICIES = sys.version_info < (3, 14)
+#: Where asyncio asks its policy for a loop: 3.14 deprecates policies, but goes on asking.
+_HAS_POLICIES = sys.version_info < (3, 16)
 
 #: Place, name, and what stands there while installed.
 _ROWS: list[tuple[ModuleType, str, Any]] = [
@@ -73,9 +76,25 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
     (asyncio.futures, "_CFuture", Future),
     (asyncio, "create_task", create_task),
     (asyncio.tasks, "create_task", create_task),
+    (asyncio, "TaskGroup", TaskGroup),
+    (asyncio.taskgroups, "TaskGroup", TaskGroup),
+    (asyncio, "gather", gather),
+    (asyncio.tasks, "gather", gather),
+    (asyncio, "Timeout", Timeout),
+    (asyncio.timeouts, "Timeout", Timeout),
+    (asyncio, "timeout", timeout),
+    (asyncio.timeouts, "timeout", timeout),
+    (asyncio, "timeout_at", timeout_at),
+    (asyncio.timeouts, "timeout_at", timeout_at),
     (asyncio, "sleep", sleep),
     (asyncio.tasks, "sleep", sleep),
     (asyncio.streams, "sleep", sleep),
+    (asyncio.streams, "FlowControlMixin", streams.FlowControlMixin),
+    *(
+        (module, name, getattr(streams, name))
+        for name in asyncio.streams.__all__
+        for module in (asyncio, asyncio.streams)
+    ),
 ]
 if sys.version_info >= (3, 12):
     _ROWS += [

@@ -1,4 +1,4 @@
-"""Makes ``isinstance`` and ``issubclass`` see in our Future and Task what they see in asyncio's.
+"""Makes ``isinstance`` and ``issubclass`` see in our classes what they see in asyncio's.
 
 ``asyncio.Task`` is a subclass of ``asyncio.Future``. Ours each extend asyncio's C type of the same name, and
 the two structs cannot be stacked, so ``Task`` is a virtual subclass of ``Future`` (PEP 3119). In the same way
@@ -11,7 +11,7 @@ import _abc  # type: ignore[import-not-found]
 import _asyncio
 from typing import Any
 
-__all__ = ("unite",)
+__all__ = ("counts", "unite")
 
 
 def unite(future_class: Any, task_class: Any) -> None:
@@ -28,3 +28,13 @@ def unite(future_class: Any, task_class: Any) -> None:
     task_class.__subclasshook__ = classmethod(is_task)
     _abc._abc_init(future_class)
     _abc._abc_init(task_class)
+
+
+def counts(original: type) -> Any:
+    """Return the ``__subclasshook__`` of a class of ours to which ``original`` and its subclasses shall belong."""
+
+    def is_kin(cls: type, other: type) -> Any:
+        # Subclasses of ours inherit this hook, but not its meaning.
+        return True if "__subclasshook__" in vars(cls) and issubclass(other, original) else NotImplemented
+
+    return classmethod(is_kin)

@@ -10,9 +10,14 @@ import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .events import EventLoop
 
-__all__ = ("references", "register")
+__all__ = ("listeners", "references", "register")
+
+#: Called with each loop that is made.
+listeners: list[Callable[[EventLoop], object]] = []
 
 _references: set[weakref.ref[EventLoop]] = set()
 
@@ -20,6 +25,8 @@ _references: set[weakref.ref[EventLoop]] = set()
 def register(loop: EventLoop) -> None:
     """Remember a loop until it dies. ``EventLoop.__init__`` calls this."""
     _references.add(weakref.ref(loop, _references.discard))
+    for tell in listeners.copy():
+        tell(loop)
 
 
 def references() -> set[weakref.ref[EventLoop]]:

@@ -14,9 +14,9 @@ __all__ = ("EventLoopPolicy",)
 
 # Where policies are deprecated, the public name warns when it is looked up: the user who sets a policy shall be
 # warned, not the one who imports aioxide. The private name is the same class.
+_unix_events: Any = asyncio.unix_events
 _StdlibPolicy: Any = (
-    getattr(asyncio.unix_events, "_DefaultEventLoopPolicy", None)
-    or asyncio.unix_events.DefaultEventLoopPolicy
+    getattr(_unix_events, "_DefaultEventLoopPolicy", None) or _unix_events.DefaultEventLoopPolicy
 )
 
 

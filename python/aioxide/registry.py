@@ -3,11 +3,14 @@
 asyncio keeps its tasks in a WeakSet; adding a task costs more than everything else that starting it needs. The
 extension links its live tasks through themselves instead, and the WeakSet that asyncio reads reports them
 along with its own. It stays the same object, because the C accelerator and other modules hold it too.
+
+From 3.14 on the extension tells CPython itself, and nothing of this is needed.
 """
 
 from __future__ import annotations
 
 import asyncio.tasks
+import sys
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
@@ -46,7 +49,6 @@ class TaskRegistry(WeakSet[Any]):
 
 def _attach() -> None:
     # 3.12 renamed it when eager tasks got a set of their own.
-    # The place for later versions: from 3.14 on, asyncio finds its tasks in another way.
     tasks = getattr(asyncio.tasks, "_scheduled_tasks", None)
     if tasks is None:
         tasks = asyncio.tasks._all_tasks  # type: ignore[attr-defined]
@@ -54,4 +56,5 @@ def _attach() -> None:
         tasks.__class__ = TaskRegistry
 
 
-_attach()
+if sys.version_info < (3, 14):
+    _attach()

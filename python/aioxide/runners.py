@@ -13,6 +13,7 @@ from asyncio import events
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .events import new_event_loop
+from .strict import Strict, enforced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -60,11 +61,15 @@ def run(
     *,
     debug: bool | None = None,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    strict: bool | Strict = False,
 ) -> _T:
     """Run ``main`` on a new aioxide loop, close the loop, and return the result.
 
     The main entry point of a program; it cannot be called while a loop runs in the same thread. Tasks that are
     left over are cancelled, asynchronous generators finalized and the default executor shut down.
+
+    ``strict=True``, or a ``Strict`` with limits of your own, makes an error of what is bad practice: a coroutine
+    that nobody awaits, an exception that nobody reads, a call that blocks the loop; see ``aioxide.strict``.
 
     # Cancellation
 
@@ -73,5 +78,8 @@ def run(
     if events._get_running_loop() is not None:
         # Before a Runner is made, for a short traceback.
         raise RuntimeError("asyncio.run() cannot be called from a running event loop")
+    if strict:
+        with enforced(strict if isinstance(strict, Strict) else None):
+            return run(main, debug=debug, loop_factory=loop_factory)
     with Runner(debug=debug, loop_factory=loop_factory) as runner:
         return runner.run(main)

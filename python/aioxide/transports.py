@@ -11,7 +11,7 @@ import warnings
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
-from . import _aioxide
+from . import _aioxide, servers
 
 if TYPE_CHECKING:
     import socket
@@ -28,29 +28,36 @@ _ATTACHES_TRANSPORT = sys.version_info >= (3, 13)
 
 
 def make_socket_transport(
-    loop: Any, sock: socket.socket, protocol: Any, waiter: Any, extra: dict[str, Any] | None, server: Any
+    loop: Any,
+    sock: socket.socket,
+    protocol: Any,
+    waiter: Any,
+    extra: dict[str, Any] | None,
+    server: Any,
+    context: Any = None,
 ) -> _aioxide.SocketTransport:
-    """Make the transport of a connected stream socket; it tells the protocol, then reads."""
+    """Make the transport of a connected stream socket; it tells the protocol, then reads.
+
+    The protocol is called in ``context``, if one is given: from 3.15 on, servers have one for each connection.
+    """
     extra = dict(extra or {})
     extra["socket"] = asyncio.trsock.TransportSocket(sock)
     extra["sockname"] = _name_of(sock.getsockname)
     if "peername" not in extra:
         extra["peername"] = _name_of(sock.getpeername)
-    transport = _aioxide.SocketTransport(loop, sock, protocol, extra, server)
+    transport = _aioxide.SocketTransport(loop, sock, protocol, extra, server, context)
     if server is not None:
-        if _ATTACHES_TRANSPORT:
-            server._attach(transport)
-        else:
-            server._attach()
+        attach(server, transport)
     loop._transports[sock.fileno()] = transport
     # Small writes go out at once, as in asyncio.
     asyncio.base_events._set_nodelay(sock)  # type: ignore[attr-defined]
-    loop.call_soon(protocol.connection_made, transport)
+    loop.call_soon(protocol.connection_made, transport, context=context)
     # Only when connection_made() has been called.
-    loop.call_soon(transport._begin_reading)
+    loop.call_soon(transport._begin_reading, context=context)
     if waiter is not None:
         # Only when connection_made() has been called and reading has begun.
-        loop.call_soon(asyncio.futures._set_result_unless_cancelled, waiter, None)  # type: ignore[attr-defined]
+        set_result: Any = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+        loop.call_soon(set_result, waiter, None, context=context)
     return transport
 
 
@@ -61,9 +68,17 @@ def _name_of(ask: Any) -> Any:
         return None
 
 
+def attach(server: Any, transport: Any) -> None:
+    """Tell a server of one of its connections."""
+    if _ATTACHES_TRANSPORT or isinstance(server, servers.Server):
+        server._attach(transport)
+    else:
+        server._attach()
+
+
 def detach(server: Any, transport: Any) -> None:
     """Tell a server that one of its connections has ended."""
-    if _ATTACHES_TRANSPORT:
+    if _ATTACHES_TRANSPORT or isinstance(server, servers.Server):
         server._detach(transport)
     else:
         server._detach()

@@ -17,6 +17,7 @@ import asyncio
 import asyncio.base_events
 import asyncio.events
 import asyncio.futures
+import asyncio.sslproto
 import asyncio.tasks
 import asyncio.unix_events
 import types
@@ -52,6 +53,9 @@ def adjust(loops: Subject, tests: Any) -> None:
             tests.base_events = _View(asyncio.base_events, BaseEventLoop=loop_class)
         case "test_pep492" | "test_runners":
             tests.asyncio = _View(asyncio, BaseEventLoop=loop_class)
+        case "test_sslproto":
+            # Its unit tests make a protocol themselves, and put a mock in the place of its SSLObject.
+            tests.sslproto = _View(asyncio.sslproto, SSLProtocol=loops.module.sslproto.SSLProtocol)
 
 
 def _redirect_loops(loop_class: type[Any]) -> None:
@@ -60,7 +64,10 @@ def _redirect_loops(loop_class: type[Any]) -> None:
     if hasattr(asyncio, "EventLoop"):
         asyncio.EventLoop = loop_class
         asyncio.unix_events.EventLoop = loop_class  # type: ignore[attr-defined]
-    asyncio.DefaultEventLoopPolicy._loop_factory = loop_class  # type: ignore[attr-defined]
+    # Where policies are deprecated, the public name warns.
+    unix_events: Any = asyncio.unix_events
+    policy = getattr(unix_events, "_DefaultEventLoopPolicy", None) or unix_events.DefaultEventLoopPolicy
+    policy._loop_factory = loop_class
 
 
 def _check(loops: Subject) -> None:

@@ -34,10 +34,30 @@ pub struct Imports {
     pub set_running_loop: Py<PyAny>,
     /// `signal.set_wakeup_fd`, C.
     pub set_wakeup_fd: Py<PyAny>,
-    /// `asyncio.tasks._current_tasks`: loop → task, shared with the C tasks.
+    /// `asyncio.tasks._current_tasks`: loop → task, shared with the C tasks. Unused from 3.14 on.
     pub current_tasks: Py<PyDict>,
+    /// `asyncio.tasks._enter_task`, C.
+    pub enter_task: Py<PyAny>,
+    /// `asyncio.tasks._leave_task`, C.
+    pub leave_task: Py<PyAny>,
+    /// `asyncio.tasks._swap_current_task`, C; None before 3.12.
+    pub swap_current_task: Py<PyAny>,
+    /// `asyncio.futures.future_add_to_awaited_by`, C; None before 3.14.
+    pub add_to_awaited_by: Py<PyAny>,
+    /// `asyncio.futures.future_discard_from_awaited_by`, C; None before 3.14.
+    pub discard_from_awaited_by: Py<PyAny>,
+    /// `asyncio.events._ThreadSafeHandle`, Python (3.14).
+    pub thread_safe_handle: Option<Py<PyAny>>,
     /// `asyncio.tasks.create_task`, Python.
     pub create_task: Py<PyAny>,
+    /// `asyncio.gather`, Python.
+    pub gather: Py<PyAny>,
+    /// `asyncio.TaskGroup.create_task`, Python.
+    pub taskgroup_create_task: Py<PyAny>,
+    /// `asyncio.timeouts.Timeout`, Python.
+    pub timeout: Py<PyAny>,
+    /// `asyncio.timeouts._State`.
+    pub timeout_state: Py<PyAny>,
     /// `asyncio.base_events.BaseEventLoop`.
     pub base_event_loop: Py<PyType>,
     /// `types.GenericAlias`.
@@ -46,12 +66,32 @@ pub struct Imports {
     pub generator: Py<PyType>,
     /// `inspect.isgenerator`'s sibling: `types.CoroutineType`.
     pub coroutine: Py<PyType>,
+    /// `contextvars.Context`.
+    pub context: Py<PyType>,
     /// `asyncio.protocols.BufferedProtocol`.
     pub buffered_protocol: Py<PyAny>,
+    /// `asyncio.streams.StreamReader`.
+    pub stream_reader: Py<PyAny>,
+    /// `asyncio.exceptions.IncompleteReadError`.
+    pub incomplete_read_error: Py<PyAny>,
+    /// `asyncio.exceptions.LimitOverrunError`.
+    pub limit_overrun_error: Py<PyAny>,
+    /// `asyncio.log.logger`.
+    pub logger: Py<PyAny>,
     /// `aioxide.handles`, where cold parts of handles are written in Python.
     pub handles: Py<PyAny>,
     /// `aioxide.transports`, the cold parts of transports.
     pub transports: Py<PyAny>,
+    /// `aioxide.pipes`, the cold parts of pipes' transports.
+    pub pipes: Py<PyAny>,
+    /// `aioxide.servers`, the cold parts of servers.
+    pub servers: Py<PyAny>,
+    /// `socket.socket`.
+    pub socket: Py<PyAny>,
+    /// `asyncio.trsock.TransportSocket`.
+    pub transport_socket: Py<PyAny>,
+    /// `aioxide.streams`, the cold parts of streams.
+    pub streams: Py<PyAny>,
 }
 
 static IMPORTS: PyOnceLock<Imports> = PyOnceLock::new();
@@ -67,6 +107,7 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
     let base_tasks = py.import("asyncio.base_tasks")?;
     let events = py.import("asyncio.events")?;
     let tasks = py.import("asyncio.tasks")?;
+    let futures = py.import("asyncio.futures")?;
     let types = py.import("types")?;
     let event_loop = if compat::version(py) < (3, 12) {
         "_get_event_loop"
@@ -87,7 +128,21 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         set_running_loop: events.getattr("_set_running_loop")?.unbind(),
         set_wakeup_fd: py.import("signal")?.getattr("set_wakeup_fd")?.unbind(),
         current_tasks: tasks.getattr("_current_tasks")?.cast_into()?.unbind(),
+        enter_task: tasks.getattr("_enter_task")?.unbind(),
+        leave_task: tasks.getattr("_leave_task")?.unbind(),
+        swap_current_task: optional(&tasks, "_swap_current_task")?,
+        add_to_awaited_by: optional(&futures, "future_add_to_awaited_by")?,
+        discard_from_awaited_by: optional(&futures, "future_discard_from_awaited_by")?,
+        thread_safe_handle: events.getattr_opt("_ThreadSafeHandle")?.map(Bound::unbind),
         create_task: tasks.getattr("create_task")?.unbind(),
+        gather: tasks.getattr("gather")?.unbind(),
+        taskgroup_create_task: py
+            .import("asyncio.taskgroups")?
+            .getattr("TaskGroup")?
+            .getattr("create_task")?
+            .unbind(),
+        timeout: py.import("asyncio.timeouts")?.getattr("Timeout")?.unbind(),
+        timeout_state: py.import("asyncio.timeouts")?.getattr("_State")?.unbind(),
         base_event_loop: py
             .import("asyncio.base_events")?
             .getattr("BaseEventLoop")?
@@ -96,8 +151,24 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         generic_alias: types.getattr("GenericAlias")?.unbind(),
         generator: types.getattr("GeneratorType")?.cast_into()?.unbind(),
         coroutine: types.getattr("CoroutineType")?.cast_into()?.unbind(),
+        context: py.import("contextvars")?.getattr("Context")?.cast_into()?.unbind(),
         buffered_protocol: py.import("asyncio.protocols")?.getattr("BufferedProtocol")?.unbind(),
+        stream_reader: py.import("asyncio.streams")?.getattr("StreamReader")?.unbind(),
+        incomplete_read_error: exceptions.getattr("IncompleteReadError")?.unbind(),
+        limit_overrun_error: exceptions.getattr("LimitOverrunError")?.unbind(),
+        logger: py.import("asyncio.log")?.getattr("logger")?.unbind(),
         handles: py.import("aioxide.handles")?.into_any().unbind(),
         transports: py.import("aioxide.transports")?.into_any().unbind(),
+        pipes: py.import("aioxide.pipes")?.into_any().unbind(),
+        servers: py.import("aioxide.servers")?.into_any().unbind(),
+        socket: py.import("socket")?.getattr("socket")?.unbind(),
+        transport_socket: py.import("asyncio.trsock")?.getattr("TransportSocket")?.unbind(),
+        streams: py.import("aioxide.streams")?.into_any().unbind(),
     })
+}
+
+/// A name that some versions lack: None there.
+fn optional(module: &Bound<'_, PyModule>, name: &str) -> PyResult<Py<PyAny>> {
+    let found = module.getattr_opt(name)?;
+    Ok(found.map_or_else(|| module.py().None(), Bound::unbind))
 }

@@ -4,19 +4,33 @@
 //! |---|---|
 //! | `object` | the unsafe room: native objects over the C API |
 //! | `futures`, `tasks`, `sleep` | what is awaited |
+//! | `gather` | one future for the results of many |
+//! | `timeouts` | `timeout()`, `timeout_at()` |
+//! | `taskgroups` | the children of a `TaskGroup` |
+//! | `coroutines` | coroutines without a Python frame |
 //! | `handles` | what the loop was asked to run |
 //! | `events` | the loop |
-//! | `transports` | TCP |
+//! | `transports` | TCP and unix sockets, pipes |
+//! | `serving` | listening sockets |
+//! | `streams` | readers and writers over any transport |
+//! | `sslproto` | TLS |
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
+mod coroutines;
 mod errors;
 mod events;
 mod futures;
+mod gather;
 mod handles;
 mod imports;
 mod object;
+mod serving;
 mod sleep;
+mod sslproto;
+mod streams;
+mod taskgroups;
 mod tasks;
+mod timeouts;
 mod transports;
 
 use pyo3::prelude::*;
@@ -45,12 +59,26 @@ fn unite(future: &Bound<'_, PyType>, task: &Bound<'_, PyType>) -> PyResult<()> {
     Ok(())
 }
 
+/// Learns how this build of CPython keeps its tasks, where it does.
+fn learn(py: Python<'_>) -> PyResult<()> {
+    if !object::compat::TASKS_ARE_PUBLISHED {
+        return Ok(());
+    }
+    let specimens = py.import("aioxide.specimens")?.call_method0("make")?;
+    let part = |name: &str| specimens.getattr(name);
+    let (task, first, second, event_loop) = (part("task")?, part("first")?, part("second")?, part("loop")?);
+    let found = object::published::find(&task, [&first, &second], &event_loop);
+    specimens.call_method0("discard")?;
+    found
+}
+
 /// The extension module.
 #[pymodule(gil_used = true)]
 fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     // Before anything imports `_asyncio`, which would find a half-made asyncio.
     py.import("asyncio")?;
+    learn(py)?;
     module.add("Future", futures::build(py)?)?;
     futures::build_iterator(py)?;
     module.add("Task", tasks::build(py)?)?;
@@ -58,17 +86,46 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("TimerHandle", handles::build_timer(py)?)?;
     module.add("Sleep", sleep::build(py)?)?;
     module.add("SocketTransport", transports::build(py)?)?;
+    module.add("ReadPipeTransport", transports::pipes::build_read(py)?)?;
+    module.add("WritePipeTransport", transports::pipes::build_write(py)?)?;
+    module.add("Listener", serving::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
+    module.add("StreamReaderCore", streams::build_reader(py)?)?;
+    module.add("StreamWriterCore", streams::build_writer(py)?)?;
+    module.add("FlowControlCore", streams::build_flow_control(py)?)?;
+    module.add("StreamReaderProtocolCore", streams::build_protocol(py)?)?;
+    streams::build_reading(py)?;
+    streams::build_draining(py)?;
+    module.add("SSLTransport", sslproto::build_transport(py)?)?;
+    module.add("SSLProtocol", sslproto::build(py)?)?;
     unite(
         &module.getattr("Future")?.cast_into()?,
         &module.getattr("Task")?.cast_into()?,
     )?;
     let doc = c"sleep(delay, result=None)\n--\n\nSuspends the task for a time in seconds, then returns the result.";
     module.add("sleep", object::function(module, c"sleep", doc, sleep::sleep)?)?;
-    let doc = c"create_task(coro, *, name=None, context=None)\n--\n\nSchedules a coroutine in the running loop; returns its Task.";
+    let doc = if object::compat::CREATE_TASK_TAKES_EAGER_START {
+        c"create_task(coro, *, name=None, context=None, eager_start=False)\n--\n\nSchedules a coroutine in the running loop; returns its Task."
+    } else {
+        c"create_task(coro, *, name=None, context=None)\n--\n\nSchedules a coroutine in the running loop; returns its Task."
+    };
     module.add(
         "create_task",
         object::function(module, c"create_task", doc, tasks::create_in_running_loop)?,
+    )?;
+    let gathering = gather::build(py)?;
+    module.getattr("Future")?.call_method1("register", (&gathering,))?;
+    module.setattr("_GatheringFuture", gathering)?;
+    let doc = c"gather(*coros_or_futures, return_exceptions=False)\n--\n\nReturns a future for the list of their results, in the order given.";
+    module.add("gather", object::function(module, c"gather", doc, gather::gather)?)?;
+    module.setattr("Children", taskgroups::build(py)?)?;
+    module.add("Timeout", timeouts::build(py)?)?;
+    let doc = c"timeout(delay)\n--\n\nCancels the task that enters it when so many seconds have passed.";
+    module.add("timeout", object::function(module, c"timeout", doc, timeouts::timeout)?)?;
+    let doc = c"timeout_at(when)\n--\n\nCancels the task that enters it at a time of the loop's clock.";
+    module.add(
+        "timeout_at",
+        object::function(module, c"timeout_at", doc, timeouts::timeout_at)?,
     )?;
     // Not by `add_function`, which would export it.
     module.setattr("_prepare", wrap_pyfunction!(_prepare, module)?)?;

@@ -86,6 +86,9 @@ impl PollBudget {
     }
 
     /// Counts a handle that has run; returns whether the loop must poll before the next one.
+    ///
+    /// A loop that first ends its pass over the queue is told once, and again when as much has run once
+    /// more: not after each handle, which would read the clock for each.
     #[inline]
     pub fn should_poll(&mut self) -> bool {
         self.countdown = self.countdown.saturating_sub(1);
@@ -118,11 +121,13 @@ impl PollBudget {
         } else {
             (self.stride * 2).min(PollBudget::MAX_STRIDE)
         };
-        if self.entries_left == 0 || now >= self.until {
-            return true;
+        let is_spent = self.entries_left == 0 || now >= self.until;
+        if is_spent {
+            self.until = now.saturating_add(PollBudget::MAX_WORK);
+            self.entries_left = PollBudget::MAX_ENTRIES;
         }
         self.begin_stretch(self.stride);
-        false
+        is_spent
     }
 }
 
@@ -230,10 +235,22 @@ mod tests {
     }
 
     #[test]
-    fn an_exhausted_budget_stays_exhausted() {
-        for policy in [PollPolicy::Adaptive, PollPolicy::Strict] {
-            let mut budget = PollBudget::new(policy);
-            assert!((0..100).all(|_| budget.should_poll()));
+    fn a_strict_budget_that_is_exhausted_stays_so() {
+        let mut budget = PollBudget::new(PollPolicy::Strict);
+        assert!((0..100).all(|_| budget.should_poll()));
+    }
+
+    #[test]
+    fn a_pass_that_goes_on_is_told_again_after_as_much_work() {
+        let mut budget = PollBudget::new(PollPolicy::Adaptive);
+        let clock = || Deadline::from_nanos(0);
+        budget.restart(clock());
+        for _ in 0..3 {
+            let told = (1..).find(|_| {
+                budget.countdown -= 1;
+                budget.countdown == 0 && budget.look(clock)
+            });
+            assert_eq!(told, Some(PollBudget::MAX_ENTRIES));
         }
     }
 }

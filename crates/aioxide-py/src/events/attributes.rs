@@ -16,6 +16,8 @@ pub fn loop_attributes(builder: TypeBuilder) -> TypeBuilder {
         .attribute(getter_setter(c"_debug", debug, set_debug))
         .attribute(getter_setter(c"_thread_id", thread_id, set_thread_id))
         .attribute(getter_setter(c"_task_factory", task_factory, set_task_factory))
+        .attribute(getter_setter(c"_idle", idle, set_idle))
+        .attribute(getter_setter(c"_observer", observer, set_observer))
         .method(method_noargs(c"is_closed", c"Whether the loop was closed.", closed))
         .method(method_noargs(
             c"is_running",
@@ -98,6 +100,28 @@ fn set_task_factory(this: &Bound<'_, Loop>, value: &Bound<'_, PyAny>) -> PyResul
     drop(
         this.body()
             .task_factory
+            .replace((!value.is_none()).then(|| Owned::new(value))),
+    );
+    Ok(())
+}
+
+fn idle<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
+    Ok(this.body().idle.get_or_none(this.py()))
+}
+
+fn set_idle(this: &Bound<'_, Loop>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    drop(this.body().idle.replace((!value.is_none()).then(|| Owned::new(value))));
+    Ok(())
+}
+
+fn observer<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
+    Ok(this.body().observer.get_or_none(this.py()))
+}
+
+fn set_observer(this: &Bound<'_, Loop>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    drop(
+        this.body()
+            .observer
             .replace((!value.is_none()).then(|| Owned::new(value))),
     );
     Ok(())

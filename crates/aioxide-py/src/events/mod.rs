@@ -10,6 +10,7 @@
 
 mod attributes;
 mod factories;
+mod occupied;
 mod polling;
 mod run;
 mod scheduling;
@@ -32,7 +33,8 @@ use crate::object::{
     Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, method, new_slot, setattr_slot,
 };
 
-pub use timing::deadline;
+use occupied::Occupied;
+pub use timing::{deadline, seconds};
 pub use watching::{Direction, Watch};
 
 /// What waits in the ready queue.
@@ -41,8 +43,13 @@ pub enum Entry {
     Task(Owned),
     /// A handle of any kind.
     Handle(Owned),
-    /// The future of a `sleep()`, to be given its result unless it was cancelled.
+    /// A `sleep()`, or the future of one, whose time has come.
     Sleep(Owned),
+    /// A `timeout()` whose deadline has passed.
+    Timeout(Owned),
+    /// A gathering future, or the children of a group, and the child that has ended. Not boxed: three words an
+    /// entry cost less than an allocation for each child.
+    Child(Owned, Owned),
 }
 
 /// The body of `LoopCore`.
@@ -55,6 +62,10 @@ pub struct LoopBody {
     /// The thread it runs in, as Python's `_thread_id`; empty while it does not run.
     thread_id: Slot,
     task_factory: Slot,
+    /// Asked what to do when there is nothing to do, instead of waiting: a clock that takes no time.
+    idle: Slot,
+    /// Told of each task that failed while nobody waited for it.
+    pub observer: Slot,
     /// A method that natives would bypass was replaced, in a subclass or on the instance.
     hooked: Cell<bool>,
     /// Somebody replaced `time()`: a virtual clock.
@@ -71,6 +82,12 @@ pub struct LoopBody {
     files: RefCell<Vec<(RawFd, Owned)>>,
     /// What reads are received into, lent to one transport at a time.
     pub read_buffer: Cell<Vec<u8>>,
+    /// The descriptors of accepted connections.
+    pub occupied: Occupied,
+    /// What TLS records are decrypted into, lent as above.
+    pub tls_plain: Cell<Vec<u8>>,
+    /// What TLS records are written to, lent until they are sent.
+    pub tls_output: Cell<Vec<u8>>,
 }
 
 /// The engine's parts.
@@ -80,6 +97,8 @@ struct Io {
     inbox: Arc<Inbox<Entry>>,
     fds: RefCell<FdTable<Watch>>,
     strict: bool,
+    /// Sleeps in the poller's place while it has work: a Rust runtime of another extension module.
+    driver: Cell<Option<aioxide::Driver>>,
     /// The poller waits, with the GIL released, and nobody has woken it up yet.
     asleep: Cell<bool>,
     /// Taken while the loop polls.
@@ -104,6 +123,8 @@ impl Body for LoopBody {
             debug: Cell::new(false),
             thread_id: Slot::empty(),
             task_factory: Slot::empty(),
+            idle: Slot::empty(),
+            observer: Slot::empty(),
             hooked: Cell::new(false),
             time_hooked: Cell::new(false),
             tasks_hooked: Cell::new(false),
@@ -112,12 +133,17 @@ impl Body for LoopBody {
             current_written: Cell::new(false),
             files: RefCell::new(Vec::new()),
             read_buffer: Cell::new(Vec::new()),
+            occupied: Occupied::default(),
+            tls_plain: Cell::new(Vec::new()),
+            tls_output: Cell::new(Vec::new()),
         }
     }
 
     fn traverse(&self, visitor: &mut Visitor<'_>) {
         visitor.slot(&self.thread_id);
         visitor.slot(&self.task_factory);
+        visitor.slot(&self.idle);
+        visitor.slot(&self.observer);
         if let Ok(files) = self.files.try_borrow() {
             for (_, file) in files.iter() {
                 visitor.owned(file);
@@ -127,7 +153,7 @@ impl Body for LoopBody {
         let Some(io) = &*io else { return };
         if let Ok(engine) = io.engine.try_borrow() {
             for entry in engine.ready.iter().chain(engine.timers.iter().map(|(_, entry)| entry)) {
-                visitor.owned(entry.object());
+                entry.traverse(visitor);
             }
         }
         if let Ok(fds) = io.fds.try_borrow() {
@@ -142,6 +168,8 @@ impl Body for LoopBody {
     fn clear(&self) {
         self.thread_id.clear();
         self.task_factory.clear();
+        self.idle.clear();
+        self.observer.clear();
         drop(self.files.take());
         drop(self.take_everything());
     }
@@ -151,7 +179,15 @@ impl Entry {
     /// The object that it is about.
     pub fn object(&self) -> &Owned {
         match self {
-            Entry::Task(object) | Entry::Handle(object) | Entry::Sleep(object) => object,
+            Entry::Task(object) | Entry::Handle(object) | Entry::Sleep(object) | Entry::Timeout(object) => object,
+            Entry::Child(listener, _) => listener,
+        }
+    }
+
+    fn traverse(&self, visitor: &mut Visitor<'_>) {
+        visitor.owned(self.object());
+        if let Entry::Child(_, child) = self {
+            visitor.owned(child);
         }
     }
 }
@@ -285,6 +321,7 @@ fn open<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
         engine: RefCell::new(engine),
         fds: RefCell::new(FdTable::new()),
         strict,
+        driver: Cell::new(None),
         asleep: Cell::new(false),
         events: Cell::new(Vec::new()),
     };

@@ -20,11 +20,14 @@ use pyo3::types::PyDict;
 use super::polling::{self, Wait};
 use super::{Entry, Io, Loop, LoopBody};
 use crate::errors::loop_closed;
-use crate::futures::{FutureBody, FutureLike, set_result};
+use crate::gather;
 use crate::handles;
 use crate::imports::imports;
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, as_exact, method, method_noargs};
+use crate::object::{Args, BodyOf, Returned, TypeBuilder, as_exact, method, method_noargs};
+use crate::sleep;
+use crate::taskgroups::{self, ChildrenBody};
 use crate::tasks::{self, ContextIs, TaskBody};
+use crate::timeouts;
 
 /// Adds the methods.
 pub fn run_methods(builder: TypeBuilder) -> TypeBuilder {
@@ -202,21 +205,21 @@ fn run_entry_now(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> PyRe
             tasks::leave_current(this.as_any(), body)?;
             handles::run(handle.bind(py))
         }
-        Entry::Sleep(future) => wake_sleeper(future.bind(py)),
+        Entry::Sleep(sleeper) => sleep::fire(sleeper.bind(py)),
+        Entry::Timeout(timeout) => {
+            tasks::leave_current(this.as_any(), body)?;
+            timeouts::fire(timeout.bind(py)).or_else(|error| handles::report(this.as_any(), timeout.bind(py), error))
+        }
+        Entry::Child(listener, child) => {
+            tasks::leave_current(this.as_any(), body)?;
+            let (listener, child) = (listener.bind(py), child.bind(py));
+            let told = match as_exact::<ChildrenBody>(listener) {
+                Some(children) => taskgroups::child_done(children, child),
+                None => gather::child_done(listener.cast()?, child),
+            };
+            told.or_else(|error| handles::report(this.as_any(), listener, error))
+        }
     }
-}
-
-/// Ends a `sleep()`: the result was put into the future's outcome beforehand.
-fn wake_sleeper(future: &Bound<'_, PyAny>) -> PyResult<()> {
-    let Some(future) = as_exact::<FutureBody>(future) else {
-        return Ok(());
-    };
-    let state = future.body().future();
-    if state.done() {
-        return Ok(());
-    }
-    let result = state.outcome.get_or_none(future.py());
-    set_result(future, Owned::from(result))
 }
 
 /// Debug mode: names what took longer than `slow_callback_duration`, in asyncio's words.

@@ -13,21 +13,26 @@ use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
 use super::{Loop, LoopBody};
 use crate::errors::os_error;
 use crate::handles::{self, Parts};
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs, method_one};
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, driver_in, method, method_noargs, method_one};
 
 /// Who is told.
+#[derive(Clone)]
 pub enum Watch {
     /// A handle, put into the ready queue.
     Handle(Owned),
     /// A native transport, called at once.
     Transport(Owned),
+    /// The native transport of a pipe, called at once.
+    Pipe(Owned),
+    /// A listening socket, called at once.
+    Listener(Owned),
 }
 
 impl Watch {
-    /// The handle or the transport.
+    /// The handle, the transport or the listener.
     pub fn object(&self) -> &Owned {
         match self {
-            Watch::Handle(object) | Watch::Transport(object) => object,
+            Watch::Handle(object) | Watch::Transport(object) | Watch::Pipe(object) | Watch::Listener(object) => object,
         }
     }
 }
@@ -68,6 +73,11 @@ pub fn watching_methods(builder: TypeBuilder) -> TypeBuilder {
             has_transport,
         ))
         .method(method_one(
+            c"_is_occupied",
+            c"Whether a descriptor is that of an accepted connection whose transport is not closed.",
+            is_occupied,
+        ))
+        .method(method_one(
             c"_watched",
             c"The handles (reader, writer) of a descriptor; KeyError if there are none.",
             watched,
@@ -78,6 +88,11 @@ pub fn watching_methods(builder: TypeBuilder) -> TypeBuilder {
             watched_fds,
         ))
         .method(method_noargs(c"_epoll_fd", c"The poller's own descriptor.", poller_fd))
+        .method(method_one(
+            c"_drive",
+            c"Lets a Rust runtime sleep in the loop's place, given its driver in a capsule; False if another does.",
+            drive,
+        ))
         .method(method_noargs(
             c"_close_engine",
             c"Forgets every callback and descriptor.",
@@ -135,6 +150,18 @@ impl LoopBody {
         drop(gone);
     }
 
+    /// Whether exactly `object` is told.
+    pub fn is_watched_by(&self, fd: RawFd, direction: Direction, object: &Bound<'_, PyAny>) -> bool {
+        self.io().is_ok_and(|io| {
+            let fds = io.fds.borrow();
+            let told = match direction {
+                Direction::Read => fds.reader(fd),
+                Direction::Write => fds.writer(fd),
+            };
+            told.is_some_and(|watch| watch.object().as_ptr() == object.as_ptr())
+        })
+    }
+
     /// Stops telling anyone; returns who was told.
     pub fn unwatch(&self, fd: RawFd, direction: Direction) -> PyResult<Option<Watch>> {
         let io = self.io()?;
@@ -184,11 +211,15 @@ fn add<'py>(this: &Bound<'py, Loop>, args: &Args<'_, 'py>, direction: Direction)
     };
     let fd = descriptor(file)?;
     let arguments = args.rest(2)?;
+    let function = match direction {
+        Direction::Read => "_add_reader",
+        Direction::Write => "_add_writer",
+    };
     let parts = Parts {
         callback,
         arguments: arguments.as_any(),
         event_loop: this.as_any(),
-        context: None,
+        context: args.only_keyword(function, "context")?,
     };
     let handle = handles::new(parts)?;
     let before = body.watch(fd, direction, Watch::Handle(Owned::new(handle.as_any())))?;
@@ -241,6 +272,12 @@ fn has_transport<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Retu
     Ok(PyBool::new(this.py(), found).to_owned().into_any())
 }
 
+fn is_occupied<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Returned<'py> {
+    // A file that was closed has no descriptor, so nobody's.
+    let occupied = descriptor(file).is_ok_and(|fd| this.body().occupied.contains(fd));
+    Ok(PyBool::new(this.py(), occupied).to_owned().into_any())
+}
+
 fn watched<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>) -> Returned<'py> {
     let py = this.py();
     let fd = descriptor(file)?;
@@ -284,6 +321,20 @@ fn close_engine<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     let unwatched = io.as_ref().map(|io| io.fds.borrow_mut().drain(&io.poller));
     let files = body.files.take();
     drop((released, unwatched, io, files));
-    body.read_buffer.take();
+    drop((body.read_buffer.take(), body.tls_plain.take(), body.tls_output.take()));
     Ok(this.py().None().into_bound(this.py()))
+}
+
+/// `_drive(capsule)`: see [`aioxide::Driver`].
+fn drive<'py>(this: &Bound<'py, Loop>, capsule: &Bound<'py, PyAny>) -> Returned<'py> {
+    let driver = driver_in(capsule)?;
+    let io = this.body().io()?;
+    let known = io.driver.get();
+    let is_ours = known.is_none_or(|known| std::ptr::fn_addr_eq(known.park, driver.park));
+    // A loop with a virtual clock decides itself how long it sleeps.
+    let accepted = is_ours && this.body().idle.is_empty();
+    if accepted {
+        io.driver.set(Some(driver));
+    }
+    Ok(PyBool::new(this.py(), accepted).to_owned().into_any())
 }

@@ -13,7 +13,8 @@ use crate::object::{Owned, Slot, Visitor};
 /// One callback.
 #[derive(Clone)]
 pub struct Callback {
-    /// What to call with the future; a native task if `context` is `None`: then the task is stepped.
+    /// What to call with the future. If `context` is `None`, a native task, which is stepped, or a gathering
+    /// future or the children of a group, which are told.
     pub callable: Owned,
     /// The context to call it in.
     pub context: Option<Owned>,

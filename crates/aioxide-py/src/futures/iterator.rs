@@ -10,6 +10,7 @@ use pyo3::types::PyType;
 
 use super::state::{FutureLike, FutureState};
 use super::{Future, FutureBody};
+use crate::gather::GatherBody;
 use crate::object::{
     Args, Body, BodyOf, Layout, Native, Owned, Resumed, Returned, Slot, TypeBuilder, Visitor, as_exact, as_native,
     compat, create, iter_slot, method, method_noargs, method_one, resume_slots,
@@ -88,6 +89,9 @@ fn with_state<R>(future: &Bound<'_, PyAny>, use_state: impl FnOnce(&FutureState)
     if let Some(future) = as_native::<FutureBody>(future) {
         let future: &Bound<'_, Future> = future;
         return Some(use_state(future.body().future()));
+    }
+    if let Some(gatherer) = as_exact::<GatherBody>(future) {
+        return Some(use_state(gatherer.body().future()));
     }
     let task: &Bound<'_, Task> = as_native::<TaskBody>(future)?;
     Some(use_state(task.body().future()))

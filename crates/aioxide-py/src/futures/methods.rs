@@ -123,6 +123,7 @@ fn init(
             }
         }
     }
+    this.body().state.require_new(this)?;
     this.body().state.initialise(this.py(), event_loop.as_ref())
 }
 
@@ -198,7 +199,8 @@ fn class_getitem<'py>(class: &Bound<'py, PyAny>, item: &Bound<'py, PyAny>) -> Re
     imports(class.py())?.generic_alias.bind(class.py()).call1((class, item))
 }
 
-fn repr<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
+/// `__repr__`, in asyncio's words.
+pub fn repr<'py, B: FutureLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
     this.body().future().require_initialised()?;
     imports(this.py())?.future_repr.bind(this.py()).call1((this,))
 }

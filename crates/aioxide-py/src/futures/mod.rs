@@ -14,8 +14,8 @@ mod state;
 pub use attributes::future_attributes;
 pub use callbacks::Callback;
 pub use iterator::{build as build_iterator, stop_iteration, thrown};
-pub use methods::{build, finalize_unread_exception, future_methods};
-pub use state::{FutureLike, FutureState, State, cancel, is_debug, set_exception, set_result};
+pub use methods::{build, finalize_unread_exception, future_methods, repr};
+pub use state::{FutureLike, FutureState, State, cancel, is_debug, schedule, set_exception, set_result};
 
 use crate::object::{Body, Layout, Native, Visitor};
 

@@ -17,9 +17,11 @@ use pyo3::types::{PyList, PyType};
 use super::callbacks::{Callback, Callbacks};
 use crate::errors::{invalid_state, loop_closed};
 use crate::events::{Entry, LoopBody};
+use crate::gather::{self, GatherBody};
 use crate::handles;
 use crate::imports::imports;
-use crate::object::{Body, BodyOf, Native, Owned, Slot, Visitor, as_native, compat, copy_context};
+use crate::object::{Body, BodyOf, Native, Owned, Slot, Visitor, as_exact, as_native, compat, copy_context};
+use crate::taskgroups::{self, ChildrenBody};
 
 /// How far a future is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,6 +112,17 @@ impl FutureState {
         if is_debug(&event_loop)? {
             let stack = imports(py)?.extract_stack.bind(py).call0()?;
             self.rare_mut().source_traceback.set(stack.into());
+        }
+        Ok(())
+    }
+
+    /// Checks that `__init__` was not called before, on versions that want it once.
+    pub fn require_new(&self, this: &Bound<'_, PyAny>) -> PyResult<()> {
+        if compat::INITIALISES_ONCE && !self.event_loop.is_empty() {
+            let class = this.get_type().fully_qualified_name()?;
+            return Err(PyRuntimeError::new_err(format!(
+                "{class} object is already initialized"
+            )));
         }
         Ok(())
     }
@@ -352,6 +365,9 @@ pub fn schedule(event_loop: &Bound<'_, PyAny>, callback: Callback, future: &Boun
             return Err(loop_closed());
         }
         match callback.context {
+            None if hears_of_children(callback.callable.bind(py)) => {
+                native.push(Entry::Child(callback.callable, Owned::new(future)));
+            }
             None => native.push(Entry::Task(callback.callable)),
             Some(context) => {
                 let handle = handles::for_callback(event_loop, callback.callable, future, context)?;
@@ -367,12 +383,28 @@ pub fn schedule(event_loop: &Bound<'_, PyAny>, callback: Callback, future: &Boun
     Ok(())
 }
 
+/// Whether a native callback is told which future has ended, instead of being stepped.
+#[inline]
+fn hears_of_children(callable: &Bound<'_, PyAny>) -> bool {
+    as_exact::<GatherBody>(callable).is_some() || as_exact::<ChildrenBody>(callable).is_some()
+}
+
 /// A callback as Python sees it: a callable and a context.
 pub fn as_python<'py>(py: Python<'py>, callback: Callback) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     match callback.context {
         Some(context) => Ok((callback.callable.into_bound(py), context.into_bound(py))),
         None => {
             let task = callback.callable.into_bound(py);
+            let listener = if let Some(gatherer) = as_exact::<GatherBody>(&task) {
+                Some(gather::listener_of(gatherer)?)
+            } else if let Some(children) = as_exact::<ChildrenBody>(&task) {
+                Some(taskgroups::listener_of(children)?)
+            } else {
+                None
+            };
+            if let Some(listener) = listener {
+                return Ok((listener, copy_context(py)?.into_bound(py)));
+            }
             let context = crate::tasks::context_of(&task)?;
             Ok((crate::tasks::wakeup_of(&task)?, context))
         }

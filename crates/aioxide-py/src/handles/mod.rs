@@ -22,7 +22,7 @@ use crate::object::{
     method_noargs,
 };
 
-pub use running::{report, run};
+pub use running::{report, report_method, run};
 pub use timer::{TimerHandleBody, When, build as build_timer, new as new_timer};
 
 /// The fields of both kinds of handle.
@@ -217,7 +217,8 @@ fn init(this: &Bound<'_, Handle>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bou
     this.body().0.fill(parts)
 }
 
-fn bind_parts<'py, const N: usize>(
+/// Binds arguments that may be given by position or by name.
+pub fn bind_parts<'py, const N: usize>(
     function: &str,
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, PyDict>>,

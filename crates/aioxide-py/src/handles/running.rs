@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyString, PyTuple};
 
-use super::{HandleBody, HandleLike, TimerHandleBody};
+use super::{HandleBody, HandleLike, Parts, TimerHandleBody};
 use crate::errors::ends_the_loop;
 use crate::imports::imports;
 use crate::object::{BodyOf, Native, as_exact, as_native, call_tuple, in_context};
@@ -69,6 +69,37 @@ pub(super) fn run_state<B: HandleLike>(this: &Bound<'_, Native<B>>) -> PyResult<
             reported.map(drop)
         }
     }
+}
+
+/// Reports what `object.method(argument)` raised when it was called at once, in the words for a callback that
+/// was queued.
+///
+/// # Errors
+/// KeyboardInterrupt and SystemExit, which end the loop.
+#[cold]
+pub fn report_method(
+    event_loop: &Bound<'_, PyAny>,
+    object: &Bound<'_, PyAny>,
+    method: &Bound<'_, PyString>,
+    argument: &Bound<'_, PyAny>,
+    error: PyErr,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let exception = error.into_value(py).into_bound(py).into_any();
+    if ends_the_loop(py, &exception) {
+        return Err(PyErr::from_value(exception));
+    }
+    let handle = super::new(Parts {
+        callback: &object.getattr(method).unwrap_or_else(|_| object.clone()),
+        arguments: PyTuple::new(py, [argument])?.as_any(),
+        event_loop,
+        context: None,
+    })?;
+    imports(py)?
+        .handles
+        .bind(py)
+        .call_method1("report_exception", (handle, exception))
+        .map(drop)
 }
 
 /// Reports an exception that came out of a task's step itself, not out of its coroutine.

@@ -239,6 +239,15 @@ pub fn copy_context(py: Python<'_>) -> PyResult<Owned> {
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }.map(Owned::from)
 }
 
+/// A copy of a context (`Context.copy()`).
+///
+/// # Errors
+/// RuntimeError if it is no context.
+pub fn copy_of(context: &Bound<'_, PyAny>) -> PyResult<Owned> {
+    // SAFETY: the GIL is held; PyContext_Copy checks what it got; the reference is ours.
+    unsafe { Bound::from_owned_ptr_or_err(context.py(), ffi::PyContext_Copy(context.as_ptr())) }.map(Owned::from)
+}
+
 /// Runs `body` with `context` entered, as `Context.run` does.
 ///
 /// # Errors

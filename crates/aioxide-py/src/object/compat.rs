@@ -5,12 +5,27 @@ use pyo3::prelude::*;
 
 /// Whether `asyncio.Task` knows `eager_start` (3.12).
 pub const HAS_EAGER_START: bool = cfg!(Py_3_12);
+/// Whether `asyncio.create_task` knows `eager_start` (3.14).
+pub const CREATE_TASK_TAKES_EAGER_START: bool = cfg!(Py_3_14);
 /// Whether `Task.get_context` exists (3.12).
 pub const HAS_TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
+/// Whether `__init__` of a future or task refuses to be called again (3.15).
+pub const INITIALISES_ONCE: bool = cfg!(Py_3_15);
+/// Whether a task refuses a context that is none when it is made, not when it runs (3.15).
+pub const CHECKS_TASK_CONTEXT: bool = cfg!(Py_3_15);
 /// Whether `uncancel()` down to zero also takes back a cancellation not yet delivered (3.13).
 pub const UNCANCEL_CLEARS_MUST_CANCEL: bool = cfg!(Py_3_13);
+/// Whether `gather()` looks at once at children that are done already (3.12); before, a turn later.
+pub const GATHER_TAKES_DONE_AT_ONCE: bool = cfg!(Py_3_12);
 /// Whether `asyncio.sleep(nan)` is refused (3.13).
 pub const SLEEP_REFUSES_NAN: bool = cfg!(Py_3_13);
+
+/// Whether a TLS transport that aborts passes the reason on to the transport below (3.13).
+pub const ABORTS_BY_FORCE_CLOSE: bool = cfg!(Py_3_13);
+/// Whether CPython keeps each thread's tasks and its running one in memory of its own (3.14; see `published`).
+pub const TASKS_ARE_PUBLISHED: bool = cfg!(Py_3_14);
+/// How many bytes of a thread's state are searched for its running loop; its `sizeof` is a little more.
+pub const THREAD_STATE_SIZE: usize = if cfg!(Py_3_15) { 1088 } else { 920 };
 
 /// Takes the raised exception, as an object with its traceback set; null if there is none.
 ///
@@ -81,4 +96,37 @@ pub fn wraps_stop_iteration(py: Python<'_>) -> bool {
 pub fn version(py: Python<'_>) -> (u8, u8) {
     let version = py.version_info();
     (version.major, version.minor)
+}
+
+/// Whether this is a version whose `_ssl` objects we know: `openssl` looks into them.
+pub fn knows_ssl_objects(py: Python<'_>) -> bool {
+    ((3, 11)..=(3, 14)).contains(&version(py)) && !cfg!(Py_GIL_DISABLED)
+}
+
+/// Makes `bytes` of what `fill` writes to the `room` bytes at the pointer it gets. `fill` returns how many it
+/// wrote, and what the caller is to get.
+pub fn bytes_with<'py, R>(
+    py: Python<'py>,
+    room: usize,
+    fill: impl FnOnce(*mut u8) -> (usize, R),
+) -> PyResult<(Bound<'py, PyAny>, R)> {
+    let size = ffi::Py_ssize_t::try_from(room)?;
+    // SAFETY: the GIL is held. With a null pointer the bytes are left unwritten: nobody else sees the object
+    // before `fill` has written them and the rest is cut off.
+    unsafe {
+        let mut object = ffi::PyBytes_FromStringAndSize(std::ptr::null(), size);
+        if object.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        let (filled, result) = fill(ffi::PyBytes_AsString(object).cast());
+        if filled < room && _PyBytes_Resize(&raw mut object, filled as ffi::Py_ssize_t) != 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok((Bound::from_owned_ptr(py, object), result))
+    }
+}
+
+unsafe extern "C" {
+    /// Documented, for all its underscore; PyO3 does not declare it.
+    fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::os::raw::c_int;
 }

@@ -1,12 +1,13 @@
-//! Receiving and sending on a descriptor that Python owns.
+//! Receiving, sending and accepting on a descriptor that Python owns.
 
 use std::io;
 use std::io::IoSlice;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::net::SocketAddrV4;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
 /// Lends a descriptor for one call.
 fn lend<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
@@ -58,4 +59,64 @@ pub fn send(fd: RawFd, data: &[u8]) -> io::Result<usize> {
 /// As the system says; WouldBlock if its buffer is full.
 pub fn send_vectored(fd: RawFd, data: &[IoSlice<'_>]) -> io::Result<usize> {
     Ok(rustix::io::writev(lend(fd)?, data)?)
+}
+
+/// `read(2)` into `buffer`. Zero is the end of the stream.
+///
+/// # Errors
+/// As the system says; WouldBlock if nothing is there.
+pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::io::read(lend(fd)?, buffer)?)
+}
+
+/// `write(2)`. Returns how much the system took.
+///
+/// # Errors
+/// As the system says; WouldBlock if its buffer is full.
+pub fn write(fd: RawFd, data: &[u8]) -> io::Result<usize> {
+    Ok(rustix::io::write(lend(fd)?, data)?)
+}
+
+/// A connection that was accepted: it does not block and is closed in children. Closed when dropped.
+pub struct Accepted {
+    fd: OwnedFd,
+    /// The peer's address, if it is an IPv4 one.
+    pub peer: Option<SocketAddrV4>,
+}
+
+/// `accept4(2)`.
+///
+/// # Errors
+/// As the system says; WouldBlock if nobody waits.
+pub fn accept(fd: RawFd) -> io::Result<Accepted> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (fd, peer) = rustix::net::acceptfrom_with(lend(fd)?, flags)?;
+    let peer = peer.and_then(|peer| SocketAddrV4::try_from(peer).ok());
+    Ok(Accepted { fd, peer })
+}
+
+impl Accepted {
+    /// The address of our side, if it is an IPv4 one.
+    pub fn name(&self) -> Option<SocketAddrV4> {
+        let name = rustix::net::getsockname(&self.fd).ok()?;
+        SocketAddrV4::try_from(name).ok()
+    }
+
+    /// Sends small writes at once (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    /// As the system says: the peer may be gone.
+    pub fn set_nodelay(&self) -> io::Result<()> {
+        Ok(rustix::net::sockopt::set_tcp_nodelay(&self.fd, true)?)
+    }
+
+    /// The descriptor, which stays ours.
+    pub fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Gives the descriptor up: somebody else owns it now.
+    pub fn give_up(self) {
+        let _given: RawFd = self.fd.into_raw_fd();
+    }
 }

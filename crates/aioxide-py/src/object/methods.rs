@@ -276,6 +276,24 @@ where
     unary(ffi::Py_tp_iter, function)
 }
 
+/// `__aiter__`.
+pub fn aiter_slot<B, F>(function: F) -> TypeSlot
+where
+    B: Body,
+    F: for<'py> Fn(&Bound<'py, Native<B>>) -> Returned<'py> + Copy + 'static,
+{
+    unary(ffi::Py_am_aiter, function)
+}
+
+/// `__anext__`.
+pub fn anext_slot<B, F>(function: F) -> TypeSlot
+where
+    B: Body,
+    F: for<'py> Fn(&Bound<'py, Native<B>>) -> Returned<'py> + Copy + 'static,
+{
+    unary(ffi::Py_am_anext, function)
+}
+
 /// `__await__`.
 pub fn await_slot<B, F>(function: F) -> TypeSlot
 where

@@ -16,26 +16,33 @@
 //! 4. **An object is whole while its `finalize` runs** (PEP 442) and may come back to life there; `unlink`
 //!    runs after that point of no return.
 //! 5. **List links** (see `links`) point only to objects that have not been unlinked; an object unlinks
-//!    itself when it is done and, at the latest, first thing in `dealloc`.
+//!    itself when it is done and, at the latest, first thing in `dealloc`. So does a task with CPython's own
+//!    list (see `published`).
 
 mod args;
 mod call;
 pub mod compat;
 pub mod descriptor;
+mod driver;
 mod links;
 mod methods;
 mod native;
+pub mod openssl;
 mod owned;
+pub mod published;
 mod types;
 
 pub use args::Args;
 pub use call::{
-    Sent, StaticMethod, bound_function, bytes, call_method_one, call_tuple, copy_context, in_context, send, throw,
+    Sent, StaticMethod, bound_function, bytes, call_method_one, call_tuple, copy_context, copy_of, in_context, send,
+    throw,
 };
+pub use driver::driver_in;
 pub use links::{Head, Links, linked};
 pub use methods::{
-    Resumed, Returned, await_slot, class_method_one, finalize_slot, function, getter, getter_setter, init_slots,
-    iter_slot, method, method_noargs, method_one, new_slot, repr_slot, resume_slots, setattr_slot,
+    Resumed, Returned, aiter_slot, anext_slot, await_slot, class_method_one, finalize_slot, function, getter,
+    getter_setter, init_slots, iter_slot, method, method_noargs, method_one, new_slot, repr_slot, resume_slots,
+    setattr_slot,
 };
 pub use native::{Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, create_untracked, track};
 pub use owned::{Owned, Slot};

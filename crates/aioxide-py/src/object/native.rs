@@ -5,7 +5,8 @@
 //!   ^ object pointer                   ^ + Layout::offset, read once from the base's tp_basicsize
 //! ```
 //! The base is `object`, `_asyncio.Future`/`_asyncio.Task` or a Python class with slots
-//! (`asyncio.Handle`); its fields stay as `tp_alloc` left them, zeroed, and are never ours to read.
+//! (`asyncio.Handle`); its fields stay as `tp_alloc` left them, zeroed, and are never ours to read. The few that
+//! CPython 3.14 itself reads are kept by `published`.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -24,6 +25,9 @@ use super::owned::{Owned, Slot};
 /// A body's methods get `&self`: its fields are `Cell`s, `RefCell`s and [`Slot`]s, because user code that
 /// runs in the middle of a method may come back to the same object.
 pub trait Body: Sized + 'static {
+    /// Whether CPython is told of it, where it wants to be (see `published`): tasks are.
+    const PUBLISHED: bool = false;
+
     /// Where the type, the base and the offset are written when the module is made.
     fn layout() -> &'static Layout;
 
@@ -56,7 +60,7 @@ pub struct Layout {
     pub(super) class: AtomicPtr<ffi::PyTypeObject>,
     pub(super) base: AtomicPtr<ffi::PyTypeObject>,
     pub(super) offset: AtomicUsize,
-    /// Whether the base frees what it added (`_asyncio`'s types); otherwise it has nothing to free.
+    /// Whether the base has fields to release (`_asyncio`'s types).
     pub(super) base_deallocates: AtomicUsize,
     pub(super) weaklist: AtomicUsize,
     /// The first subclass whose instance was seen as `Native<B>`; kept alive forever, so that its address
@@ -258,6 +262,7 @@ pub(super) unsafe extern "C" fn dealloc<B: Body>(object: *mut ffi::PyObject) {
         }
         ffi::PyObject_GC_UnTrack(object.cast());
         (*body_pointer::<B>(object)).unlink();
+        super::published::unlink::<B>(object);
         let base = layout.base.load(Ordering::Relaxed);
         let base_deallocates = layout.base_deallocates.load(Ordering::Relaxed) != 0;
         if base_deallocates || (*class).tp_weaklistoffset != 0 {
@@ -265,26 +270,15 @@ pub(super) unsafe extern "C" fn dealloc<B: Body>(object: *mut ffi::PyObject) {
             ffi::PyObject_ClearWeakRefs(object);
         }
         ptr::drop_in_place(body_pointer::<B>(object));
+        // All that is left of the base's tp_dealloc, which is not called: from 3.14 on it begins with the
+        // finalizer, which would find the body gone.
+        if base_deallocates && let Some(base_clear) = (*base).tp_clear {
+            base_clear(object);
+        }
         // A finalized object (by us or by the garbage collector) has a mark of it in its GC head: such memory
         // is not used again.
-        if exact && !finalized && layout.free.has_room() && ffi::PyObject_GC_IsFinalized(object) == 0 {
-            if base_deallocates && let Some(base_clear) = (*base).tp_clear {
-                base_clear(object);
-            }
-            if layout.free.keep(object) {
-                ffi::Py_DECREF(class.cast());
-                return;
-            }
-        }
-        if base_deallocates {
-            let base_is_heap = ffi::PyType_HasFeature(base, ffi::Py_TPFLAGS_HEAPTYPE) != 0;
-            // The base untracks again, which an untracked object allows.
-            if let Some(base_dealloc) = (*base).tp_dealloc {
-                base_dealloc(object);
-            }
-            if !base_is_heap {
-                ffi::Py_DECREF(class.cast());
-            }
+        if exact && !finalized && ffi::PyObject_GC_IsFinalized(object) == 0 && layout.free.keep(object) {
+            ffi::Py_DECREF(class.cast());
             return;
         }
         if let Some(free) = (*class).tp_free {
@@ -415,11 +409,6 @@ impl FreeList {
     fn slots(&self) -> &[Cell<*mut ffi::PyObject>] {
         let slice: &Cell<[*mut ffi::PyObject]> = &self.objects;
         slice.as_slice_of_cells()
-    }
-
-    #[inline]
-    fn has_room(&self) -> bool {
-        self.count.get() < KEPT
     }
 
     /// Keeps an object's memory; false if it is full.

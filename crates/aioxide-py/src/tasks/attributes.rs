@@ -6,7 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use super::Task;
-use crate::object::{BodyOf, Returned, TypeBuilder, getter, getter_setter};
+use crate::object::{BodyOf, Returned, TypeBuilder, as_exact, getter, getter_setter};
+use crate::sleep::{self, SleepBody};
 
 /// Adds the attributes that futures do not have.
 pub fn task_attributes(builder: TypeBuilder) -> TypeBuilder {
@@ -20,6 +21,7 @@ pub fn task_attributes(builder: TypeBuilder) -> TypeBuilder {
         .attribute(getter(c"_coro", coroutine))
         .attribute(getter(c"_fut_waiter", waiter))
         .attribute(getter(c"_steps", steps))
+        .attribute(getter(c"_waits", waits))
 }
 
 fn boolean(py: Python<'_>, value: bool) -> Bound<'_, PyAny> {
@@ -44,11 +46,21 @@ fn coroutine<'py>(this: &Bound<'py, Task>) -> Returned<'py> {
     Ok(this.body().coroutine.get_or_none(this.py()))
 }
 
+/// `_fut_waiter`: always a future to those who look, also while the task waits for a sleep itself.
 fn waiter<'py>(this: &Bound<'py, Task>) -> Returned<'py> {
-    Ok(this.body().waiter.get_or_none(this.py()))
+    let waiter = this.body().waiter.get_or_none(this.py());
+    match as_exact::<SleepBody>(&waiter) {
+        Some(asleep) => sleep::as_future(asleep),
+        None => Ok(waiter),
+    }
 }
 
 /// How often the task was stepped: a probe, not in asyncio.
 fn steps<'py>(this: &Bound<'py, Task>) -> Returned<'py> {
     Ok(this.body().steps.get().into_pyobject(this.py())?.into_any())
+}
+
+/// How often the task waited for a future: a probe, not in asyncio.
+fn waits<'py>(this: &Bound<'py, Task>) -> Returned<'py> {
+    Ok(this.body().waits.get().into_pyobject(this.py())?.into_any())
 }

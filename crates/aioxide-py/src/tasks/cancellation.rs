@@ -11,6 +11,7 @@ use super::{Task, TaskBody};
 use crate::futures::{self, FutureBody, FutureLike};
 use crate::imports::imports;
 use crate::object::{BodyOf, Owned, as_exact, compat};
+use crate::sleep::{self, SleepBody};
 
 /// `Task.cancel(msg)`: true if a CancelledError is on its way.
 pub fn request(this: &Bound<'_, Task>, message: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
@@ -43,6 +44,9 @@ pub fn pass_on(waiter: &Bound<'_, PyAny>, message: Option<&Bound<'_, PyAny>>) ->
     }
     if let Some(task) = as_exact::<TaskBody>(waiter) {
         return request(task, message);
+    }
+    if let Some(asleep) = as_exact::<SleepBody>(waiter) {
+        return sleep::cancel(asleep, message);
     }
     let keywords = PyDict::new(py);
     keywords.set_item("msg", message)?;

@@ -1,8 +1,9 @@
-//! Which task is running: asyncio's own `_current_tasks`, written only when the task changes.
+//! Which task is running, written only when the task changes.
 //!
-//! Between two steps the entry of the first is left in the dictionary, to be overwritten by the second;
-//! [`leave`] removes it before anything else runs. Python sees no difference, and a step pays one
-//! dictionary write instead of three dictionary operations.
+//! Until 3.13 that is asyncio's own `_current_tasks`, a dictionary; from 3.14 on a field of the thread's state, of
+//! the thread that runs the loop. Between two steps what the first wrote is left there, to be overwritten by the
+//! second; [`leave`] removes it before anything else runs. Python sees no difference, and a step pays one write
+//! instead of three operations.
 
 #![forbid(unsafe_code)]
 
@@ -12,44 +13,63 @@ use pyo3::prelude::*;
 use super::Task;
 use crate::events::LoopBody;
 use crate::imports::imports;
-use crate::object::{BodyOf, as_native};
+use crate::object::{BodyOf, as_native, compat, published};
 
 /// Makes `this` the current task of its loop.
 ///
 /// # Errors
-/// RuntimeError if another task is being executed in this loop.
+/// RuntimeError if another task is being executed in this loop; from 3.14 on, if the loop does not run here.
 #[inline]
 pub fn enter(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-    let current = imports(this.py())?.current_tasks.bind(this.py());
-    if let Some(native) = as_native::<LoopBody>(event_loop) {
-        if !native.body().stepping.get() {
-            if !native.body().current_written.get() && current.len() > 0 {
-                check_free(this, event_loop)?;
-            }
-            native.body().stepping.set(true);
-            native.body().current_written.set(true);
-            return current.set_item(event_loop, this);
+    let py = this.py();
+    let Some(native) = as_native::<LoopBody>(event_loop) else {
+        return enter_foreign(this, event_loop);
+    };
+    let native = native.body();
+    // What our own last step left is nobody's.
+    let left_over = !native.stepping.get() && native.current_written.get();
+    if compat::TASKS_ARE_PUBLISHED {
+        if !published::is_running_here(event_loop) {
+            return enter_foreign(this, event_loop);
         }
-        check_free(this, event_loop)?;
-        native.body().stepping.set(true);
-        native.body().current_written.set(true);
-        return current.set_item(event_loop, this);
+        if !left_over && let Some(other) = published::running_task(py) {
+            return Err(occupied(this, &other));
+        }
+        native.stepping.set(true);
+        native.current_written.set(true);
+        drop(published::set_running_task(py, Some(this.as_any())));
+        return Ok(());
     }
-    check_free(this, event_loop)?;
+    let current = imports(py)?.current_tasks.bind(py);
+    if !left_over
+        && current.len() > 0
+        && let Some(other) = current.get_item(event_loop)?
+    {
+        return Err(occupied(this, &other));
+    }
+    native.stepping.set(true);
+    native.current_written.set(true);
     current.set_item(event_loop, this)
 }
 
+/// In a loop that is not ours.
 #[cold]
-fn check_free(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-    let current = imports(this.py())?.current_tasks.bind(this.py());
-    let Some(other) = current.get_item(event_loop)? else {
-        return Ok(());
-    };
-    Err(PyRuntimeError::new_err(format!(
-        "Cannot enter into task {} while another task {} is being executed.",
-        this.repr()?,
-        other.repr()?
-    )))
+fn enter_foreign(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = this.py();
+    imports(py)?.enter_task.bind(py).call1((event_loop, this)).map(drop)
+}
+
+#[cold]
+fn occupied(this: &Bound<'_, Task>, other: &Bound<'_, PyAny>) -> PyErr {
+    let texts = this.repr().and_then(|task| Ok((task, other.repr()?)));
+    texts.map_or_else(
+        |error| error,
+        |(task, other)| {
+            PyRuntimeError::new_err(format!(
+                "Cannot enter into task {task} while another task {other} is being executed."
+            ))
+        },
+    )
 }
 
 /// Ends what `enter` began; on our loop the entry stays until `leave`.
@@ -62,19 +82,19 @@ pub fn exit(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<(
         native.body().stepping.set(false);
         return Ok(());
     }
-    let current = imports(this.py())?.current_tasks.bind(this.py());
-    let found = current.get_item(event_loop)?;
-    if !found.as_ref().is_some_and(|found| found.is(this)) {
-        return Err(PyRuntimeError::new_err(format!(
-            "Leaving task {} does not match the current task {}.",
-            this.repr()?,
-            found.map_or_else(
-                || Ok("None".to_owned()),
-                |found| found.repr().map(|text| text.to_string())
-            )?
-        )));
+    let py = this.py();
+    imports(py)?.leave_task.bind(py).call1((event_loop, this)).map(drop)
+}
+
+/// The task that the running loop is stepping, if the loop is ours and it is.
+pub fn stepping_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let event_loop = imports(py)?.running_loop.bind(py).call0()?;
+    match as_native::<LoopBody>(&event_loop) {
+        Some(native) if !native.body().stepping.get() => Ok(None),
+        Some(_) if compat::TASKS_ARE_PUBLISHED => Ok(published::running_task(py)),
+        Some(_) => imports(py)?.current_tasks.bind(py).get_item(&event_loop),
+        _ => Ok(None),
     }
-    current.del_item(event_loop)
 }
 
 /// Says that no task is running in this loop.
@@ -83,7 +103,12 @@ pub fn leave(event_loop: &Bound<'_, PyAny>, body: &LoopBody) -> PyResult<()> {
     if !body.current_written.replace(false) {
         return Ok(());
     }
-    let current = imports(event_loop.py())?.current_tasks.bind(event_loop.py());
+    let py = event_loop.py();
+    if compat::TASKS_ARE_PUBLISHED {
+        drop(published::set_running_task(py, None));
+        return Ok(());
+    }
+    let current = imports(py)?.current_tasks.bind(py);
     if current.contains(event_loop)? {
         current.del_item(event_loop)?;
     }
@@ -95,19 +120,12 @@ pub fn swap<'py>(
     event_loop: &Bound<'py, PyAny>,
     task: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let current = imports(event_loop.py())?.current_tasks.bind(event_loop.py());
-    let native = as_native::<LoopBody>(event_loop);
-    // An entry left over from an earlier step is nobody's.
-    if let Some(native) = native
+    let py = event_loop.py();
+    if let Some(native) = as_native::<LoopBody>(event_loop)
         && !native.body().stepping.get()
     {
         leave(event_loop, native.body())?;
     }
-    let previous = current.get_item(event_loop)?;
-    match task {
-        Some(task) => current.set_item(event_loop, task)?,
-        None if previous.is_some() => current.del_item(event_loop)?,
-        None => {}
-    }
-    Ok(previous)
+    let previous = imports(py)?.swap_current_task.bind(py).call1((event_loop, task))?;
+    Ok(Some(previous).filter(|previous| !previous.is_none()))
 }

@@ -8,11 +8,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
-use super::{Task, TaskBody, current, make_ready, step};
+use super::{Task, TaskBody, current, make_ready, register, step, unregister};
 use crate::events::LoopBody;
 use crate::futures::{FutureLike, FutureState, is_debug};
 use crate::imports::imports;
-use crate::object::{Args, BodyOf, Owned, Returned, as_native, compat, copy_context, create};
+use crate::object::{Args, BodyOf, Owned, Returned, as_native, compat, copy_context, create, published};
 
 /// Numbers the tasks that get no name. asyncio counts in the same order, but from a counter of its own.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -54,14 +54,14 @@ pub fn create_in_running_loop<'py>(args: Args<'_, 'py>) -> Returned<'py> {
     if let Some(native) = as_native::<LoopBody>(&event_loop)
         && native.body().makes_plain_tasks()
     {
-        let [coroutine, name, context] = args.bind("create_task", ["coro", "name", "context"], 1, 1)?;
-        if let Some(coroutine) = coroutine {
+        let [coroutine, name, context, eager_start] =
+            args.bind("create_task", ["coro", "name", "context", "eager_start"], 1, 1)?;
+        if let Some(coroutine) = coroutine
+            && (eager_start.is_none() || compat::CREATE_TASK_TAKES_EAGER_START)
+        {
             native.body().require_open()?;
-            let parts = Parts {
-                name,
-                context,
-                eager: false,
-            };
+            let eager = eager_start.map_or(Ok(false), |eager| eager.is_truthy())?;
+            let parts = Parts { name, context, eager };
             return Ok(create_task(&event_loop, coroutine, &parts)?.into_any());
         }
     }
@@ -100,6 +100,7 @@ pub fn init(this: &Bound<'_, Task>, args: &Bound<'_, PyTuple>, kwargs: Option<&B
         return Err(PyTypeError::new_err("Task() missing required argument 'coro' (pos 1)"));
     };
     let body = this.body();
+    body.future().require_new(this)?;
     body.future().initialise(py, event_loop.as_ref())?;
     body.cancel_requests.set(0);
     body.must_cancel.set(false);
@@ -136,7 +137,16 @@ fn start<'py>(
         )));
     }
     match parts.context {
-        Some(context) if !context.is_none() => body.context.set(Owned::new(context)),
+        Some(context) if !context.is_none() => {
+            if compat::CHECKS_TASK_CONTEXT && !context.is_instance(imports(py)?.context.bind(py))? {
+                body.log_destroy_pending.set(false);
+                return Err(PyTypeError::new_err(format!(
+                    "a contextvars.Context was expected, got {}",
+                    context.get_type().name()?
+                )));
+            }
+            body.context.set(Owned::new(context));
+        }
         _ => body.context.set(copy_context(py)?),
     }
     match parts.name {
@@ -150,20 +160,21 @@ fn start<'py>(
     if parts.eager && event_loop.call_method0("is_running")?.is_truthy()? {
         return eager_start(this, event_loop);
     }
-    body.register(this);
-    make_ready(this, event_loop).inspect_err(|_| body.unregister())
+    register(this)?;
+    make_ready(this, event_loop).inspect_err(|_| unregister(this))
 }
 
 /// Runs the first step now, inside the caller's own step (3.12).
 fn eager_start(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let body = this.body();
     let previous = current::swap(event_loop, Some(this.as_any()))?;
-    body.register(this);
+    register(this)?;
     let stepped = step::run_eagerly(this, event_loop);
     let restored = current::swap(event_loop, previous.as_ref());
     if body.future().done() {
         body.coroutine.clear();
-        body.unregister();
+        published::forget_coroutine(this);
+        unregister(this);
     }
     stepped.and(restored.map(drop))
 }
@@ -176,10 +187,22 @@ pub fn name_of(name: &Bound<'_, PyAny>) -> PyResult<Owned> {
     Ok(name.str()?.into_any().into())
 }
 
+/// Whether it is a coroutine of Python or a `sleep()`: what needs no closer look.
+#[inline]
+pub fn is_plain_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    let Ok(imports) = imports(object.py()) else {
+        return false;
+    };
+    object.get_type().is(imports.coroutine.bind(object.py())) || object.is_instance_of::<crate::sleep::Sleep>()
+}
+
 fn is_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let imports = imports(object.py())?;
-    if object.get_type().is(imports.coroutine.bind(object.py())) || object.is_instance_of::<crate::sleep::Sleep>() {
+    if is_plain_coroutine(object) {
         return Ok(true);
     }
-    imports.iscoroutine.bind(object.py()).call1((object,))?.is_truthy()
+    imports(object.py())?
+        .iscoroutine
+        .bind(object.py())
+        .call1((object,))?
+        .is_truthy()
 }

@@ -6,12 +6,12 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString, PyType};
 
-use super::{Task, TaskBody, attributes, cancellation, init};
+use super::{Task, TaskBody, attributes, cancellation, init, unregister};
 use crate::futures::{FutureLike, finalize_unread_exception, future_attributes, future_methods};
 use crate::imports::imports;
 use crate::object::{
     Args, BodyOf, Returned, TypeBuilder, compat, finalize_slot, init_slots, method, method_noargs, method_one,
-    repr_slot,
+    published, repr_slot,
 };
 
 /// Makes the type.
@@ -122,7 +122,9 @@ fn name<'py>(this: &Bound<'py, Task>) -> Returned<'py> {
 }
 
 fn set_name<'py>(this: &Bound<'py, Task>, name: &Bound<'py, PyAny>) -> Returned<'py> {
-    this.body().name.set(init::name_of(name)?);
+    let name = init::name_of(name)?;
+    published::rename(this, name.clone());
+    this.body().name.set(name);
     Ok(none(this.py()))
 }
 
@@ -144,7 +146,7 @@ pub fn finalize(this: &Bound<'_, Task>) {
     let py = this.py();
     let body = this.body();
     // Even if a handler keeps the task alive: asyncio's weak set forgets it before its finalizer runs.
-    body.unregister();
+    unregister(this);
     let pending = !body.future().done() && body.log_destroy_pending.get();
     let report = || -> PyResult<()> {
         let Some(event_loop) = body.future().event_loop.get(py) else {

@@ -30,13 +30,14 @@ use std::cell::Cell;
 use pyo3::prelude::*;
 
 use crate::futures::{FutureLike, FutureState};
-use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visitor, as_native};
+use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visitor, as_native, compat, published};
 
-pub use current::leave as leave_current;
-pub use init::{Parts, create_in_running_loop, create_task};
+pub use cancellation::{pass_on, request as request_cancel};
+pub use current::{leave as leave_current, stepping_task};
+pub use init::{Parts, create_in_running_loop, create_task, is_plain_coroutine};
 pub use methods::build;
 pub use step::{ContextIs, run};
-pub use waiting::{context_of, wakeup_of};
+pub use waiting::{context_of, wait_instead, wake, wakeup_of};
 
 /// The body of a `Task`.
 pub struct TaskBody {
@@ -53,11 +54,13 @@ pub struct TaskBody {
     number: Cell<u64>,
     /// A cancellation that could not be passed to `waiter`.
     pub(super) must_cancel: Cell<bool>,
-    pub(super) log_destroy_pending: Cell<bool>,
+    pub log_destroy_pending: Cell<bool>,
     /// `cancelling()`.
     pub(super) cancel_requests: Cell<i32>,
     /// How often it was stepped.
     pub(super) steps: Cell<u32>,
+    /// How often it waited for something: a task whose steps grow and whose waits do not is spinning.
+    pub(super) waits: Cell<u32>,
     links: Links,
 }
 
@@ -68,6 +71,8 @@ static LAYOUT: Layout = Layout::unset();
 static LIVE: Head = Head::new();
 
 impl Body for TaskBody {
+    const PUBLISHED: bool = true;
+
     fn layout() -> &'static Layout {
         &LAYOUT
     }
@@ -123,24 +128,52 @@ impl TaskBody {
             log_destroy_pending: Cell::new(true),
             cancel_requests: Cell::new(0),
             steps: Cell::new(0),
+            waits: Cell::new(0),
             links: Links::unlinked(),
         }
     }
+}
 
-    /// Makes it visible to `all_tasks()`.
-    fn register(&self, this: &Bound<'_, Task>) {
-        self.links.enter(&LIVE, this);
+/// Makes a task visible to `all_tasks()`.
+#[inline]
+fn register(this: &Bound<'_, Task>) -> PyResult<()> {
+    let body = this.body();
+    body.links.enter(&LIVE, this);
+    if compat::TASKS_ARE_PUBLISHED {
+        let py = this.py();
+        // A number stands for the name that nobody asked for yet, as in asyncio's own tasks.
+        let name = match body.name.get(py) {
+            Some(name) => name,
+            None => body.number.get().into_pyobject(py)?.into_any(),
+        };
+        published::publish(this, &body.coroutine.get_or_none(py), name.into());
     }
+    Ok(())
+}
 
-    /// Takes it out of `all_tasks()`, which shows no finished task.
-    fn unregister(&self) {
-        self.links.leave();
-    }
+/// Takes a task out of `all_tasks()`, which shows no finished task.
+#[inline]
+fn unregister(this: &Bound<'_, Task>) {
+    this.body().links.leave();
+    published::unpublish(this);
 }
 
 /// Every native task that was started and has not finished, of all loops.
 pub fn live(py: Python<'_>) -> Vec<Bound<'_, PyAny>> {
     crate::object::linked(py, &LIVE)
+}
+
+/// The task's loop.
+///
+/// # Errors
+/// RuntimeError if the task was never initialised.
+pub fn loop_of<'py>(this: &Bound<'py, Task>) -> PyResult<Bound<'py, PyAny>> {
+    this.body().future().require_loop(this.py())
+}
+
+/// `cancelling()`: how many requests to cancel it have not been withdrawn.
+pub fn cancel_requests(this: &Bound<'_, Task>) -> i32 {
+    this.body().cancel_requests.get()
 }
 
 /// Puts a ready task at the end of its loop's queue: natively on our loop, else by `call_soon`.

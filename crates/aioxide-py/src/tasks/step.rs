@@ -6,12 +6,13 @@
 
 use pyo3::prelude::*;
 
-use super::waiting::wait_for;
-use super::{Task, cancellation, current, make_ready};
+use super::waiting::{stop_waiting, wait_for};
+use super::{Task, cancellation, current, make_ready, unregister};
 use crate::errors::{ends_the_loop, invalid_state};
+use crate::events::LoopBody;
 use crate::futures::{self, FutureLike, State};
 use crate::imports::imports;
-use crate::object::{BodyOf, Owned, Sent, in_context, send, throw};
+use crate::object::{BodyOf, Owned, Sent, as_native, in_context, send, throw};
 
 /// Who has entered the task's context.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
     } else {
         exception
     };
-    body.waiter.clear();
+    stop_waiting(this)?;
     current::enter(this, &event_loop)?;
     let stepped = match context_is {
         ContextIs::NotEntered => {
@@ -96,7 +97,7 @@ fn advance(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>, exception: Opt
 #[inline]
 fn finish(this: &Bound<'_, Task>, value: Bound<'_, PyAny>) -> PyResult<()> {
     let body = this.body();
-    body.unregister();
+    unregister(this);
     if body.must_cancel.replace(false) {
         // Cancelled right before the coroutine returned: the cancellation wins.
         let message = body.future().rare().and_then(|rare| rare.cancel_message.get(this.py()));
@@ -106,18 +107,32 @@ fn finish(this: &Bound<'_, Task>, value: Bound<'_, PyAny>) -> PyResult<()> {
     futures::set_result(this, Owned::from(value))
 }
 
+/// Tells who observes the loop that a task has failed while nobody waits for it.
+fn tell_observer(this: &Bound<'_, Task>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+    let event_loop = this.body().future().require_loop(this.py())?;
+    let observer = as_native::<LoopBody>(&event_loop).and_then(|native| native.body().observer.get(this.py()));
+    match observer {
+        Some(observer) => observer.call1((this, exception)).map(drop),
+        None => Ok(()),
+    }
+}
+
 #[cold]
 fn fail(this: &Bound<'_, Task>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let body = this.body();
-    body.unregister();
+    unregister(this);
     if exception.is_instance(imports(py)?.cancelled_error.bind(py))? {
         body.future().rare_mut().cancelled_error.set(Owned::new(exception));
         futures::cancel(this, None)?;
         return Ok(());
     }
     debug_assert!(body.future().state.get() == State::Pending);
+    let nobody_waits = body.future().callbacks.is_empty();
     futures::set_exception(this, exception)?;
+    if nobody_waits {
+        tell_observer(this, exception)?;
+    }
     if ends_the_loop(py, exception) {
         return Err(PyErr::from_value(exception.clone()));
     }

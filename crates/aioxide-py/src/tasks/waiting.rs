@@ -13,11 +13,14 @@ use pyo3::types::PyDict;
 
 use super::step::{self, ContextIs};
 use super::{Task, TaskBody, cancellation, make_ready};
-use crate::futures::{Callback, FutureBody, FutureLike, State};
+use crate::futures::{Callback, Future, FutureBody, FutureLike, State};
+use crate::gather::GatherBody;
 use crate::imports::imports;
 use crate::object::{
-    BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, method_noargs, method_one,
+    BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, compat, method_noargs, method_one,
+    published,
 };
+use crate::sleep::{self, SleepBody};
 
 /// Makes the task wait for what its coroutine yielded; an object that cannot be waited for is an error
 /// that is thrown back into the coroutine.
@@ -33,7 +36,33 @@ pub fn wait_for<'py>(
     if let Some(task) = as_exact::<TaskBody>(yielded) {
         return wait_for_native(this, event_loop, task);
     }
+    if let Some(gatherer) = as_exact::<GatherBody>(yielded) {
+        return wait_for_native(this, event_loop, gatherer);
+    }
+    if let Some(asleep) = as_exact::<SleepBody>(yielded)
+        && sleep::wait_by(asleep, this)
+    {
+        return waiting(this, yielded);
+    }
     wait_for_foreign(this, event_loop, yielded)
+}
+
+/// Makes a task ready that waits for a sleep.
+///
+/// # Errors
+/// RuntimeError if its loop is closed.
+pub fn wake(this: &Bound<'_, Task>) -> PyResult<()> {
+    let event_loop = this.body().future().require_loop(this.py())?;
+    make_ready(this, &event_loop)
+}
+
+/// Lets a task that waits for a sleep wait for the future that stands for it.
+pub fn wait_instead(this: &Bound<'_, Task>, future: &Bound<'_, Future>) {
+    future.body().future().callbacks.push(Callback {
+        callable: Owned::new(this.as_any()),
+        context: None,
+    });
+    this.body().waiter.set(Owned::new(future.as_any()));
 }
 
 #[inline]
@@ -80,7 +109,11 @@ fn wait_for_native<'py, B: FutureLike>(
 #[inline]
 fn waiting<'py>(this: &Bound<'py, Task>, future: &Bound<'py, PyAny>) -> PyResult<()> {
     let body = this.body();
+    body.waits.set(body.waits.get().wrapping_add(1));
     body.waiter.set(Owned::new(future));
+    if compat::TASKS_ARE_PUBLISHED {
+        publish_wait(this, future)?;
+    }
     if body.must_cancel.get() {
         let message = body.future().rare().and_then(|rare| rare.cancel_message.get(this.py()));
         if cancellation::pass_on(future, message.as_ref())? {
@@ -88,6 +121,54 @@ fn waiting<'py>(this: &Bound<'py, Task>, future: &Bound<'py, PyAny>) -> PyResult
         }
     }
     Ok(())
+}
+
+/// Forgets what was waited for.
+#[inline]
+pub fn stop_waiting(this: &Bound<'_, Task>) -> PyResult<()> {
+    let Some(waiter) = this.body().waiter.take() else {
+        return Ok(());
+    };
+    if compat::TASKS_ARE_PUBLISHED {
+        return unpublish_wait(this, waiter.bind(this.py()));
+    }
+    Ok(())
+}
+
+/// Lets asyncio's call graph know who waits for `future`.
+#[inline]
+fn publish_wait(this: &Bound<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let noted = match (as_exact::<FutureBody>(future), as_exact::<TaskBody>(future)) {
+        (Some(future), _) => published::note_waiter(future, this),
+        (_, Some(task)) => published::note_waiter(task, this),
+        (None, None) => false,
+    };
+    if noted {
+        return Ok(());
+    }
+    imports(this.py())?
+        .add_to_awaited_by
+        .bind(this.py())
+        .call1((future, this))
+        .map(drop)
+}
+
+/// Takes back what `publish_wait` said.
+#[inline]
+fn unpublish_wait(this: &Bound<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let forgotten = match (as_exact::<FutureBody>(future), as_exact::<TaskBody>(future)) {
+        (Some(future), _) => published::forget_waiter(future, this),
+        (_, Some(task)) => published::forget_waiter(task, this),
+        (None, None) => false,
+    };
+    if forgotten {
+        return Ok(());
+    }
+    imports(this.py())?
+        .discard_from_awaited_by
+        .bind(this.py())
+        .call1((future, this))
+        .map(drop)
 }
 
 fn wait_for_foreign<'py>(
@@ -186,6 +267,12 @@ pub fn failure_of<'py>(waiter: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py,
     }
     if let Some(task) = as_exact::<TaskBody>(waiter) {
         return failure_of_native(task);
+    }
+    if let Some(asleep) = as_exact::<SleepBody>(waiter) {
+        return sleep::failure_of(asleep);
+    }
+    if let Some(gatherer) = as_exact::<GatherBody>(waiter) {
+        return failure_of_native(gatherer);
     }
     let py = waiter.py();
     Ok(waiter

@@ -4,6 +4,7 @@
 
 use pyo3::exceptions::PyConnectionError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::{Phase, SocketTransport, reading, writing};
 use crate::errors::ends_the_loop;
@@ -26,7 +27,7 @@ pub fn closing_methods(builder: TypeBuilder) -> TypeBuilder {
         .method(method_noargs(
             c"is_closing",
             c"Whether it is closing or closed.",
-            is_closing,
+            is_closing_method,
         ))
         .method(method_one(
             c"_force_close",
@@ -56,6 +57,7 @@ pub fn close(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
         return Ok(());
     }
     body.phase.set(Phase::Closing);
+    body.vacate(this.py())?;
     reading::unwatch(this)?;
     if body.buffer.borrow().is_empty() {
         return connection_lost_soon(this, &none(this.py()));
@@ -83,11 +85,19 @@ pub fn connection_lost_soon(this: &Bound<'_, SocketTransport>, exception: &Bound
         return Ok(());
     }
     body.phase.set(Phase::Lost);
+    body.vacate(py)?;
     writing::unwatch(this)?;
     let callback = this.getattr(pyo3::intern!(py, "_call_connection_lost"))?;
+    let keywords = if body.shares_context.get() {
+        let keywords = PyDict::new(py);
+        keywords.set_item(pyo3::intern!(py, "context"), body.context.get(py))?;
+        Some(keywords)
+    } else {
+        None
+    };
     body.with_loop(py, |event_loop| {
         event_loop
-            .call_method1(pyo3::intern!(py, "call_soon"), (callback, exception))
+            .call_method(pyo3::intern!(py, "call_soon"), (callback, exception), keywords.as_ref())
             .map(drop)
     })?;
     Ok(())
@@ -121,9 +131,16 @@ fn abort<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
     Ok(none(this.py()))
 }
 
-fn is_closing<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
-    let closing = this.body().phase.get() != Phase::Open;
-    Ok(pyo3::types::PyBool::new(this.py(), closing).to_owned().into_any())
+/// Whether it is closing or closed.
+#[inline]
+pub fn is_closing(this: &Bound<'_, SocketTransport>) -> bool {
+    this.body().phase.get() != Phase::Open
+}
+
+fn is_closing_method<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    Ok(pyo3::types::PyBool::new(this.py(), is_closing(this))
+        .to_owned()
+        .into_any())
 }
 
 fn force_close_method<'py>(this: &Bound<'py, SocketTransport>, exception: &Bound<'py, PyAny>) -> Returned<'py> {
@@ -194,6 +211,7 @@ pub fn finalize(this: &Bound<'_, SocketTransport>) {
         return;
     }
     let finish = || -> PyResult<()> {
+        body.vacate(py)?;
         imports(py)?
             .transports
             .bind(py)

@@ -5,9 +5,11 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict};
 
-use super::{Phase, SocketTransport, reading};
+use super::{Delivery, Phase, SocketTransport, reading};
 use crate::imports::imports;
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs, method_one};
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, as_exact, method, method_noargs, method_one};
+use crate::sslproto::SslBody;
+use crate::streams;
 
 /// Adds the methods.
 pub fn transport_methods(builder: TypeBuilder) -> TypeBuilder {
@@ -31,21 +33,6 @@ pub fn transport_methods(builder: TypeBuilder) -> TypeBuilder {
             c"Reads from now on, unless it was paused meanwhile.",
             begin_reading,
         ))
-        .method(method(
-            c"set_write_buffer_limits",
-            c"Sets the water marks for writing, in bytes.",
-            set_limits,
-        ))
-        .method(method_noargs(
-            c"get_write_buffer_limits",
-            c"The water marks (low, high), in bytes.",
-            limits,
-        ))
-        .method(method_noargs(
-            c"get_write_buffer_size",
-            c"How many bytes wait to be sent.",
-            buffer_size,
-        ))
 }
 
 fn none(py: Python<'_>) -> Bound<'_, PyAny> {
@@ -66,7 +53,16 @@ fn extra_info<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> R
 pub fn use_protocol(this: &Bound<'_, SocketTransport>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let buffered = imports(py)?.buffered_protocol.bind(py);
-    this.body().buffered_protocol.set(protocol.is_instance(buffered)?);
+    let delivery = if as_exact::<SslBody>(protocol).is_some() {
+        Delivery::Records
+    } else if streams::takes_bytes(protocol) {
+        Delivery::Stream
+    } else if protocol.is_instance(buffered)? {
+        Delivery::Buffer
+    } else {
+        Delivery::Bytes
+    };
+    this.body().delivery.set(delivery);
     this.body().protocol.set(Owned::new(protocol));
     Ok(())
 }
@@ -86,19 +82,31 @@ fn is_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
     Ok(PyBool::new(this.py(), reading).to_owned().into_any())
 }
 
-fn pause_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+/// Stops reading.
+pub fn pause_reading_now(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let body = this.body();
     if body.phase.get() == Phase::Open && !body.reading_paused.replace(true) {
         reading::unwatch(this)?;
     }
-    Ok(none(this.py()))
+    Ok(())
 }
 
-fn resume_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+/// Reads again.
+pub fn resume_reading_now(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let body = this.body();
     if body.phase.get() == Phase::Open && body.reading_paused.replace(false) {
         reading::watch(this)?;
     }
+    Ok(())
+}
+
+fn pause_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    pause_reading_now(this)?;
+    Ok(none(this.py()))
+}
+
+fn resume_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    resume_reading_now(this)?;
     Ok(none(this.py()))
 }
 
@@ -106,56 +114,4 @@ fn begin_reading<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
     this.body().reading_begun.set(true);
     reading::watch(this)?;
     Ok(none(this.py()))
-}
-
-fn set_limits<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> Returned<'py> {
-    let [high, low] = args.bind("set_write_buffer_limits", ["high", "low"], 2, 0)?;
-    let py = this.py();
-    let limits = imports(py)?
-        .transports
-        .bind(py)
-        .call_method1("water_marks", (high, low))?;
-    let (high, low): (usize, usize) = limits.extract()?;
-    this.body().high_water.set(high);
-    this.body().low_water.set(low);
-    maybe_pause_protocol(this)?;
-    Ok(none(py))
-}
-
-fn limits<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
-    let body = this.body();
-    Ok((body.low_water.get(), body.high_water.get())
-        .into_pyobject(this.py())?
-        .into_any())
-}
-
-fn buffer_size<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
-    Ok(this.body().buffer.borrow().len().into_pyobject(this.py())?.into_any())
-}
-
-/// Tells the protocol to pause when more waits than the high-water mark.
-pub fn maybe_pause_protocol(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
-    let body = this.body();
-    if body.buffer.borrow().len() <= body.high_water.get() || body.protocol_paused.replace(true) {
-        return Ok(());
-    }
-    tell(this, "pause_writing")
-}
-
-/// Tells the protocol to go on when no more waits than the low-water mark.
-pub fn maybe_resume_protocol(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
-    let body = this.body();
-    if body.buffer.borrow().len() > body.low_water.get() || !body.protocol_paused.replace(false) {
-        return Ok(());
-    }
-    tell(this, "resume_writing")
-}
-
-fn tell(this: &Bound<'_, SocketTransport>, method: &str) -> PyResult<()> {
-    let py = this.py();
-    imports(py)?
-        .transports
-        .bind(py)
-        .call_method1("tell_protocol", (this, method))
-        .map(drop)
 }

@@ -15,9 +15,14 @@
 mod attributes;
 mod buffer;
 mod closing;
+mod flow;
 mod methods;
+pub mod pipes;
 mod reading;
 mod writing;
+
+pub use closing::is_closing;
+pub use writing::write;
 
 use std::cell::{Cell, RefCell};
 
@@ -25,11 +30,17 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::events::{Direction, Loop, LoopBody};
+use crate::handles;
+use crate::imports::imports;
 use crate::object::{
-    Body, BodyOf, Layout, Native, Owned, Slot, TypeBuilder, Visitor, as_native, copy_context, finalize_slot,
-    in_context, init_slots, repr_slot,
+    Body, BodyOf, Layout, Native, Owned, Slot, TypeBuilder, Visitor, as_native, call_method_one, copy_context, create,
+    finalize_slot, in_context, init_slots, repr_slot,
 };
 use buffer::WriteBuffer;
+use flow::{HIGH_WATER, Writes};
+
+pub use methods::{pause_reading_now as pause_reading, resume_reading_now as resume_reading};
+pub use writing::{bytes_like, joined, send};
 
 /// How far a transport is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +55,19 @@ pub enum Phase {
     Gone,
 }
 
+/// How a protocol gets what is received.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    /// `data_received(bytes)`.
+    Bytes,
+    /// It gives the buffer to read into.
+    Buffer,
+    /// A native reader copies it out of the loop's buffer.
+    Stream,
+    /// A native TLS protocol takes the records from the loop's buffer.
+    Records,
+}
+
 /// The body of a `SocketTransport`.
 pub struct TransportBody {
     event_loop: Slot,
@@ -56,6 +80,8 @@ pub struct TransportBody {
     extra: Slot,
     /// The context in which the protocol is called.
     context: Slot,
+    /// The context is one that the loop was given (3.15's servers): all of the protocol's methods share it.
+    shares_context: Cell<bool>,
     phase: Cell<Phase>,
     /// `pause_reading()` was called.
     reading_paused: Cell<bool>,
@@ -68,8 +94,7 @@ pub struct TransportBody {
     eof: Cell<bool>,
     /// The protocol was told to pause.
     protocol_paused: Cell<bool>,
-    /// The protocol gives the buffer to read into.
-    buffered_protocol: Cell<bool>,
+    delivery: Cell<Delivery>,
     buffer: RefCell<WriteBuffer>,
     high_water: Cell<usize>,
     low_water: Cell<usize>,
@@ -77,6 +102,8 @@ pub struct TransportBody {
     writes_lost: Cell<u32>,
     /// Waits for the buffer to become empty (`sendfile`).
     empty_waiter: Slot,
+    /// The loop knows that the descriptor is this transport's.
+    occupies: Cell<bool>,
 }
 
 /// A native transport.
@@ -98,6 +125,7 @@ impl Body for TransportBody {
             server: Slot::empty(),
             extra: Slot::empty(),
             context: Slot::empty(),
+            shares_context: Cell::new(false),
             phase: Cell::new(Phase::Open),
             reading_paused: Cell::new(false),
             reading_begun: Cell::new(false),
@@ -105,12 +133,13 @@ impl Body for TransportBody {
             watches_write: Cell::new(false),
             eof: Cell::new(false),
             protocol_paused: Cell::new(false),
-            buffered_protocol: Cell::new(false),
+            delivery: Cell::new(Delivery::Bytes),
             buffer: RefCell::new(WriteBuffer::default()),
             high_water: Cell::new(HIGH_WATER),
             low_water: Cell::new(HIGH_WATER / 4),
             writes_lost: Cell::new(0),
             empty_waiter: Slot::empty(),
+            occupies: Cell::new(false),
         }
     }
 
@@ -135,6 +164,28 @@ impl Body for TransportBody {
     }
 }
 
+impl Writes for TransportBody {
+    fn buffer(&self) -> &RefCell<WriteBuffer> {
+        &self.buffer
+    }
+
+    fn high_water(&self) -> &Cell<usize> {
+        &self.high_water
+    }
+
+    fn low_water(&self) -> &Cell<usize> {
+        &self.low_water
+    }
+
+    fn protocol_paused(&self) -> &Cell<bool> {
+        &self.protocol_paused
+    }
+
+    fn tls_protocol(&self) -> Option<&Slot> {
+        Some(&self.protocol)
+    }
+}
+
 impl TransportBody {
     fn slots(&self) -> [&Slot; 7] {
         [
@@ -146,6 +197,17 @@ impl TransportBody {
             &self.context,
             &self.empty_waiter,
         ]
+    }
+
+    /// Lets others use the descriptor: the transport is closing.
+    fn vacate(&self, py: Python<'_>) -> PyResult<()> {
+        if self.occupies.replace(false) {
+            self.with_loop(py, |event_loop| {
+                event_loop.body().occupied.remove(self.fd.get());
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Runs `use_loop` with the native loop, if there is one: there is none once the transport is gone.
@@ -181,6 +243,7 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     }
     builder = attributes::transport_attributes(builder);
     builder = methods::transport_methods(builder);
+    builder = flow::flow_methods::<TransportBody>(builder);
     builder = writing::writing_methods(builder);
     builder = closing::closing_methods(builder);
     builder.finish::<TransportBody>(
@@ -192,7 +255,7 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     )
 }
 
-/// `SocketTransport(loop, sock, protocol, extra, server)`. Reading begins with `_begin_reading()`.
+/// `SocketTransport(loop, sock, protocol, extra, server, context)`. Reading begins with `_begin_reading()`.
 fn init(
     this: &Bound<'_, SocketTransport>,
     args: &Bound<'_, PyTuple>,
@@ -204,11 +267,17 @@ fn init(
         Bound<'py, PyAny>,
         Bound<'py, PyDict>,
         Bound<'py, PyAny>,
+        Bound<'py, PyAny>,
     );
-    let (event_loop, socket, protocol, extra, server): Parts<'_> = args.extract()?;
+    let (event_loop, socket, protocol, extra, server, context): Parts<'_> = args.extract()?;
     let body = this.body();
     body.fd.set(socket.call_method0("fileno")?.extract()?);
-    body.context.set(copy_context(this.py())?);
+    body.shares_context.set(!context.is_none());
+    body.context.set(if context.is_none() {
+        copy_context(this.py())?
+    } else {
+        context.into()
+    });
     body.socket.set(socket.into());
     body.extra.set(extra.into_any().into());
     if !server.is_none() {
@@ -216,6 +285,58 @@ fn init(
     }
     body.event_loop.set(Owned::new(event_loop.as_any()));
     methods::use_protocol(this, &protocol)
+}
+
+/// What the transport of an accepted connection is made of.
+#[derive(Clone, Copy)]
+pub struct Parts<'a, 'py> {
+    /// The loop that serves it.
+    pub event_loop: &'a Bound<'py, Loop>,
+    /// The connected Python socket.
+    pub socket: &'a Bound<'py, PyAny>,
+    /// Who is told.
+    pub protocol: &'a Bound<'py, PyAny>,
+    /// What `get_extra_info` knows.
+    pub extra: &'a Bound<'py, PyDict>,
+    /// The server, or None.
+    pub server: &'a Bound<'py, PyAny>,
+    /// The context in which the protocol is called: it is entered.
+    pub context: &'a Bound<'py, PyAny>,
+}
+
+/// Makes the transport of an accepted connection, tells the protocol of it, and begins to read.
+///
+/// # Errors
+/// When it cannot be made; KeyboardInterrupt and SystemExit of the protocol's `connection_made()`.
+pub fn serve(parts: Parts<'_, '_>) -> PyResult<()> {
+    let py = parts.event_loop.py();
+    let event_loop = parts.event_loop.as_any();
+    let this = create(py, TransportBody::empty())?;
+    let body = this.body();
+    let fd: i32 = parts.socket.call_method0(pyo3::intern!(py, "fileno"))?.extract()?;
+    body.fd.set(fd);
+    body.context.set(Owned::new(parts.context));
+    body.extra.set(Owned::new(parts.extra.as_any()));
+    body.event_loop.set(Owned::new(event_loop));
+    methods::use_protocol(&this, parts.protocol)?;
+    if !parts.server.is_none() {
+        imports(py)?
+            .transports
+            .bind(py)
+            .call_method1(pyo3::intern!(py, "attach"), (parts.server, &this))?;
+    }
+    parts.event_loop.body().occupied.insert(fd);
+    body.occupies.set(true);
+    body.socket.set(Owned::new(parts.socket));
+    if !parts.server.is_none() {
+        body.server.set(Owned::new(parts.server));
+    }
+    let name = pyo3::intern!(py, "connection_made");
+    if let Err(error) = call_method_one(parts.protocol, name, this.as_any()) {
+        handles::report_method(event_loop, parts.protocol, name, this.as_any(), error)?;
+    }
+    body.reading_begun.set(true);
+    reading::watch(&this)
 }
 
 /// Lets a transport read or write: its descriptor is ready.
@@ -231,6 +352,3 @@ pub fn ready(event_loop: &Bound<'_, Loop>, transport: &Bound<'_, PyAny>, directi
         Direction::Write => writing::writable(this),
     })?
 }
-
-/// 64 KiB: asyncio's default high-water mark.
-const HIGH_WATER: usize = 64 * 1024;

@@ -12,10 +12,12 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::closing::{self, fatal};
-use super::{Phase, SocketTransport};
+use super::{Delivery, Phase, SocketTransport};
 use crate::errors::os_error;
 use crate::events::{Direction, Loop, Watch};
-use crate::object::{BodyOf, Owned, bytes, call_method_one, descriptor};
+use crate::object::{BodyOf, Owned, as_exact, bytes, call_method_one, descriptor};
+use crate::sslproto::{self, SslBody};
+use crate::streams::{self, Fed};
 
 /// Starts watching, if the transport is to read and does not.
 pub fn watch(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
@@ -55,15 +57,24 @@ pub fn readable(this: &Bound<'_, SocketTransport>, event_loop: &Bound<'_, Loop>)
     if !body.watches_read.get() {
         return Ok(());
     }
-    if body.buffered_protocol.get() {
+    let delivery = body.delivery.get();
+    if delivery == Delivery::Buffer {
         return read_into_protocols_buffer(this);
     }
+    if delivery == Delivery::Records {
+        return with_buffer(event_loop, |buffer| read_records(this, buffer));
+    }
+    with_buffer(event_loop, |buffer| read_bytes(this, buffer))
+}
+
+/// Lends the loop's buffer to one read.
+pub(super) fn with_buffer(event_loop: &Bound<'_, Loop>, read: impl FnOnce(&mut [u8]) -> PyResult<()>) -> PyResult<()> {
     let lender = &event_loop.body().read_buffer;
     let mut buffer = lender.take();
     if buffer.is_empty() {
         buffer.resize(READ_SIZE, 0);
     }
-    let read = read_bytes(this, &mut buffer);
+    let read = read(&mut buffer);
     lender.set(buffer);
     read
 }
@@ -73,15 +84,42 @@ fn read_bytes(this: &Bound<'_, SocketTransport>, buffer: &mut [u8]) -> PyResult<
     let body = this.body();
     let data = match descriptor::receive(body.fd.get(), buffer) {
         Ok(0) => return end_of_stream(this),
-        Ok(count) => bytes(py, buffer.get(..count).unwrap_or_default()),
+        Ok(count) => buffer.get(..count).unwrap_or_default(),
         Err(error) => return failed(this, &error),
     };
     let Some(protocol) = body.protocol.get(py) else {
         return Ok(());
     };
-    match call_method_one(&protocol, pyo3::intern!(py, "data_received"), &data) {
-        Ok(_) => Ok(()),
+    match deliver(&protocol, data, body.delivery.get()) {
+        Ok(()) => Ok(()),
         Err(error) => fatal(this, error, "Fatal error: protocol.data_received() call failed."),
+    }
+}
+
+#[inline]
+fn deliver(protocol: &Bound<'_, PyAny>, data: &[u8], delivery: Delivery) -> PyResult<()> {
+    if delivery == Delivery::Stream && streams::feed(protocol, data)? == Fed::Taken {
+        return Ok(());
+    }
+    let py = protocol.py();
+    call_method_one(protocol, pyo3::intern!(py, "data_received"), &bytes(py, data)).map(drop)
+}
+
+/// Gives what was received to a native TLS protocol, as it lies in the loop's buffer.
+fn read_records(this: &Bound<'_, SocketTransport>, buffer: &mut [u8]) -> PyResult<()> {
+    let body = this.body();
+    let records = match descriptor::receive(body.fd.get(), buffer) {
+        Ok(0) => return end_of_stream(this),
+        Ok(count) => buffer.get(..count).unwrap_or_default(),
+        Err(error) => return failed(this, &error),
+    };
+    let protocol = body.protocol.get(this.py());
+    let Some(protocol) = protocol.as_ref().and_then(as_exact::<SslBody>) else {
+        return Ok(());
+    };
+    match sslproto::received(protocol, records) {
+        Ok(()) => Ok(()),
+        Err(error) => fatal(this, error, "Fatal error: protocol.buffer_updated() call failed."),
     }
 }
 
@@ -133,9 +171,10 @@ fn end_of_stream(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let Some(protocol) = this.body().protocol.get(py) else {
         return Ok(());
     };
-    let keep_open = protocol
-        .call_method0(pyo3::intern!(py, "eof_received"))
-        .and_then(|keep_open| keep_open.is_truthy());
+    let keep_open = match as_exact::<SslBody>(&protocol) {
+        Some(protocol) => sslproto::eof_received(protocol),
+        None => streams::feed_eof(&protocol),
+    };
     match keep_open {
         // Level-triggered: an end that was seen would be seen again at every poll.
         Ok(true) => unwatch(this),

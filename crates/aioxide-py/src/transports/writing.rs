@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
 use super::closing::{self, fatal};
-use super::{Phase, SocketTransport, methods};
+use super::{Phase, SocketTransport, flow};
 use crate::errors::os_error;
 use crate::events::{Direction, Watch};
 use crate::imports::imports;
@@ -44,13 +44,25 @@ fn none(py: Python<'_>) -> Bound<'_, PyAny> {
     py.None().into_bound(py)
 }
 
-fn data_of<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+/// What `data` holds, if it is something that may be written; copied if it may change.
+pub fn bytes_like<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'a, [u8]>>> {
     if let Ok(bytes) = data.cast::<PyBytes>() {
-        return Ok(Cow::Borrowed(bytes.as_bytes()));
+        return Ok(Some(Cow::Borrowed(bytes.as_bytes())));
     }
     if data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>() {
         let view = PyBuffer::<u8>::get(data).or_else(|_| PyBuffer::get(&data.call_method1("cast", ("B",))?))?;
-        return Ok(Cow::Owned(view.to_vec(data.py())?));
+        return Ok(Some(Cow::Owned(view.to_vec(data.py())?)));
+    }
+    Ok(None)
+}
+
+/// The bytes of what a caller writes.
+///
+/// # Errors
+/// TypeError if it is not bytes-like.
+pub(super) fn data_of<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+    if let Some(data) = bytes_like(data)? {
+        return Ok(data);
     }
     let class = data.get_type().name()?;
     Err(PyTypeError::new_err(format!(
@@ -69,7 +81,8 @@ fn check_writable(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
     Ok(())
 }
 
-fn write<'py>(this: &Bound<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Returned<'py> {
+/// `write()`: TypeError if `data` is not bytes-like, RuntimeError after `write_eof()`.
+pub fn write<'py>(this: &Bound<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Returned<'py> {
     let data = data_of(data)?;
     check_writable(this)?;
     send(this, &data)?;
@@ -77,18 +90,24 @@ fn write<'py>(this: &Bound<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> R
 }
 
 fn writelines<'py>(this: &Bound<'py, SocketTransport>, lines: &Bound<'py, PyAny>) -> Returned<'py> {
-    let mut all = Vec::new();
-    for line in lines.try_iter()? {
-        all.extend_from_slice(&data_of(&line?)?);
-    }
+    let all = joined(lines)?;
     check_writable(this)?;
     send(this, &all)?;
     Ok(none(this.py()))
 }
 
+/// All pieces of an iterable, in one.
+pub fn joined(lines: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    let mut all = Vec::new();
+    for line in lines.try_iter()? {
+        all.extend_from_slice(&data_of(&line?)?);
+    }
+    Ok(all)
+}
+
 /// Sends `data`, or buffers what the socket does not take.
 #[inline]
-fn send(this: &Bound<'_, SocketTransport>, data: &[u8]) -> PyResult<()> {
+pub fn send(this: &Bound<'_, SocketTransport>, data: &[u8]) -> PyResult<()> {
     let body = this.body();
     if data.is_empty() {
         return Ok(());
@@ -107,10 +126,11 @@ fn send(this: &Bound<'_, SocketTransport>, data: &[u8]) -> PyResult<()> {
     }
     body.buffer.borrow_mut().push(rest);
     watch(this)?;
-    methods::maybe_pause_protocol(this)
+    flow::maybe_pause_protocol(this)
 }
 
-fn would_block(error: &io::Error) -> bool {
+/// Whether a system call would have had to wait.
+pub(super) fn would_block(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
@@ -177,7 +197,7 @@ pub fn writable(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
         }
         return fatal(this, error, "Fatal write error on socket transport");
     }
-    methods::maybe_resume_protocol(this)?;
+    flow::maybe_resume_protocol(this)?;
     if !body.buffer.borrow().is_empty() {
         return Ok(());
     }

@@ -4,12 +4,13 @@ use super::Finding;
 use crate::source::{Language, Line, Source, has_word, position_of_word};
 
 /// The only places where `unsafe` may be written.
-const ROOMS: [&str; 5] = [
+const ROOMS: [&str; 6] = [
     "crates/aioxide/src/sys/",
     "crates/aioxide/src/sys.rs",
     "crates/aioxide/src/tasks/raw.rs",
     "crates/aioxide/src/tasks/waker.rs",
     "crates/aioxide-py/src/object/",
+    "crates/aioxide-pyo3/src/sys.rs",
 ];
 
 /// Finds `unsafe` elsewhere, and `unsafe` without its reason.
