@@ -60,7 +60,7 @@ pub(crate) struct Loop {
     context: RefCell<Context>,
     tasks: RefCell<Registry<TaskRef>>,
     next_id: Cell<u64>,
-    handler: RefCell<Rc<dyn Fn(&Report)>>,
+    handler: RefCell<Handler>,
     strict: Cell<Strictness>,
     threads: Threads,
     /// Wakes the driver while it is parked in tokio.
@@ -141,7 +141,7 @@ impl Loop {
         T: 'static,
     {
         let state = self.task_state(crate::tasks::Home::Loop, name, context);
-        let output = TaskRef::new(future, state, &self.inbox);
+        let output = TaskRef::allocate(future, state, &self.inbox);
         let task = output.task();
         let key = self.tasks.borrow_mut().insert(task.clone());
         task.state().key.set(key);
@@ -438,7 +438,7 @@ impl Loop {
         self.strict.set(strict);
     }
 
-    pub(crate) fn set_handler(&self, handler: Rc<dyn Fn(&Report)>) {
+    pub(crate) fn set_handler(&self, handler: Handler) {
         let former = self.handler.replace(handler);
         drop(former);
     }
@@ -490,6 +490,9 @@ impl Drop for Loop {
         self.close();
     }
 }
+
+/// Who is told of what nobody else would hear of.
+type Handler = Rc<dyn Fn(&Report)>;
 
 /// What the ready queue and the timers hold.
 pub(crate) enum Entry {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use aioxide::testing::run;
 use aioxide::{
-    Cancelled, ReturnWhen, Task, TaskError, as_completed, create_task, gather, gather_all, get_running_loop, sleep, wait,
+    Cancelled, ReturnWhen, Task, TaskError, as_completed, create_task, gather, gather_all, get_running_loop, sleep,
+    wait,
 };
 use futures_util::StreamExt;
 
@@ -34,14 +35,21 @@ impl From<Cancelled> for Error {
 
 async fn half(number: u64) -> Result<u64, Error> {
     sleep(Duration::from_secs(number)).await?;
-    if number % 2 == 1 { Err(Error::Odd(number)) } else { Ok(number / 2) }
+    if number % 2 == 1 {
+        Err(Error::Odd(number))
+    } else {
+        Ok(number / 2)
+    }
 }
 
 #[test]
 fn results_come_in_the_order_of_the_arguments() {
     run(async {
         assert_eq!(gather([half(6), half(2), half(4)]).await, Ok(vec![3, 1, 2]));
-        assert_eq!(gather(Vec::<std::future::Ready<Result<(), Error>>>::new()).await, Ok(vec![]));
+        assert_eq!(
+            gather(Vec::<std::future::Ready<Result<(), Error>>>::new()).await,
+            Ok(vec![])
+        );
         let both = aioxide::gather!(half(4), async { Ok::<_, Error>("text") });
         assert_eq!(both.await, Ok((2, "text")));
     });
@@ -122,9 +130,13 @@ fn wait_returns_what_has_ended_and_leaves_the_rest() {
         let mut tasks: Vec<_> = [2, 4, 5, 3600].map(start).into();
         let done = wait(&mut tasks, ReturnWhen::FirstCompleted, None).await.unwrap();
         assert_eq!((done.len(), tasks.len()), (1, 3));
-        let done = wait(&mut tasks, ReturnWhen::FirstException(Result::is_err), None).await.unwrap();
+        let done = wait(&mut tasks, ReturnWhen::FirstException(Result::is_err), None)
+            .await
+            .unwrap();
         assert_eq!((done.len(), tasks.len()), (2, 1));
-        let done = wait(&mut tasks, ReturnWhen::AllCompleted, Duration::from_secs(9)).await.unwrap();
+        let done = wait(&mut tasks, ReturnWhen::AllCompleted, Duration::from_secs(9))
+            .await
+            .unwrap();
         assert_eq!((done.len(), tasks.len()), (0, 1));
         assert!(!tasks[0].done());
         tasks[0].cancel();

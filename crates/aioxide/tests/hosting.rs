@@ -88,9 +88,7 @@ fn tokio_fs_reads_and_writes() {
 #[test]
 fn a_spinning_task_starves_neither_tokio_nor_timers() {
     aioxide::run(async {
-        let spinner = create_task(async {
-            while sleep(Duration::ZERO).await.is_ok() {}
-        });
+        let spinner = create_task(async { while sleep(Duration::ZERO).await.is_ok() {} });
         tokio::time::sleep(Duration::from_millis(2)).await;
         sleep(Duration::from_millis(2)).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -111,16 +109,22 @@ fn hyper_serves_and_asks() {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 create_task(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)),
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service_fn(answer)),
                 );
             }
         });
         let requests = (0..50).map(|number| async move {
             let stream = TcpStream::connect(address).await.unwrap();
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+                .await
+                .unwrap();
             let connection = create_task(connection);
             let request = Request::get(format!("/price/{number}")).header("host", "here");
-            let response = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+            let response = sender
+                .send_request(request.body(Empty::<Bytes>::new()).unwrap())
+                .await
+                .unwrap();
             let body = response.into_body().collect().await.unwrap().to_bytes();
             drop(sender);
             connection.await.unwrap().unwrap();
@@ -135,7 +139,7 @@ fn hyper_serves_and_asks() {
 }
 
 async fn answer(request: Request<hyper::body::Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    sleep(Duration::from_millis(1)).await.unwrap();
+    sleep(Duration::from_millis(1)).await.expect("nobody cancels it");
     let text = format!("you asked for {}", request.uri().path());
     Ok(Response::new(Full::new(Bytes::from(text))))
 }

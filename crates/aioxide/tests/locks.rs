@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use aioxide::testing::run;
-use aioxide::{Barrier, BarrierError, BoundedSemaphore, Condition, Event, Lock, Semaphore, create_task, gather_all, sleep};
+use aioxide::{
+    Barrier, BarrierError, BoundedSemaphore, Condition, Event, Lock, Semaphore, create_task, gather_all, sleep,
+};
 
 const ZERO: Duration = Duration::ZERO;
 

@@ -75,9 +75,17 @@ fn the_first_failure_cancels_the_rest_and_every_error_comes_back() {
             Ok(())
         });
         let errors = failures(result.await);
-        assert_eq!(errors, [Error::Failed("not a number"), Error::Failed("the file is gone")]);
+        assert_eq!(
+            errors,
+            [Error::Failed("not a number"), Error::Failed("the file is gone")]
+        );
         let ends = ends.borrow();
-        let expected = [("in time", false), ("bad value", false), ("endless", true), ("bad clean-up", true)];
+        let expected = [
+            ("in time", false),
+            ("bad value", false),
+            ("endless", true),
+            ("bad clean-up", true),
+        ];
         assert_eq!(*ends, expected);
     });
 }

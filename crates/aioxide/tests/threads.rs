@@ -62,10 +62,18 @@ fn virtual_time_takes_no_time_and_waits_for_threads() {
     testing::run(async {
         let begin = get_running_loop().time();
         let long = create_task(sleep(Duration::from_secs(3600)));
-        assert_eq!(to_thread(|| std::thread::sleep(Duration::from_millis(20))).await.unwrap(), ());
+        assert_eq!(
+            to_thread(|| std::thread::sleep(Duration::from_millis(20)))
+                .await
+                .unwrap(),
+            ()
+        );
         assert!(!long.done());
         long.await.unwrap().unwrap();
-        assert_eq!(get_running_loop().time(), begin.saturating_add(Duration::from_secs(3600)));
+        assert_eq!(
+            get_running_loop().time(),
+            begin.saturating_add(Duration::from_secs(3600))
+        );
     });
     assert!(start.elapsed() < Duration::from_secs(60));
 }
@@ -114,7 +122,9 @@ fn a_variable_follows_its_task() {
         assert_eq!(child.await.unwrap(), Some("bob"));
         USER.reset(token);
         assert_eq!(USER.get(), None);
-        let task = aioxide::Task::builder().context(Context::new()).create(async { USER.get() });
+        let task = aioxide::Task::builder()
+            .context(Context::new())
+            .create(async { USER.get() });
         assert_eq!(task.await.unwrap(), None);
     });
 }
@@ -124,7 +134,9 @@ fn the_watchdog_reports_a_block_once_while_it_lasts() {
     aioxide::run(async {
         let (report, reports) = channel();
         let probe = get_running_loop().probe();
-        let watching = watch(probe, Duration::from_millis(20), move |duration| report.send(duration).unwrap());
+        let watching = watch(probe, Duration::from_millis(20), move |duration| {
+            report.send(duration).unwrap()
+        });
         // It ends when the report has come: while it blocks.
         let blocked = reports.recv_timeout(Duration::from_secs(30)).unwrap();
         assert!(blocked >= Duration::from_millis(20));

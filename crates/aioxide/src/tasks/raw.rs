@@ -55,7 +55,7 @@ pub(crate) struct TaskRef {
 
 impl TaskRef {
     /// Makes a task that runs by itself.
-    pub(crate) fn new<F, T>(future: F, state: TaskState, inbox: &Arc<Inbox<waker::Remote>>) -> Output<T>
+    pub(crate) fn allocate<F, T>(future: F, state: TaskState, inbox: &Arc<Inbox<waker::Remote>>) -> Output<T>
     where
         F: StdFuture<Output = Result<T, TaskError>> + 'static,
         T: 'static,
@@ -95,7 +95,7 @@ impl TaskRef {
         if !matches!(self.state().home, Home::Loop) {
             return Progress::Pending;
         }
-        // SAFETY: invariant 4: `new` demands that this home's futures are `'static`.
+        // SAFETY: invariant 4: `allocate` demands that this home's futures are `'static`.
         unsafe { self.step() }
     }
 
@@ -337,8 +337,7 @@ impl<T> Drop for Output<T> {
 pub(crate) struct Children<'env> {
     queue: Rc<ChildQueue>,
     all: RefCell<Registry<TaskRef>>,
-    /// Invariant, and owner of futures: they must be valid when it is dropped.
-    _env: PhantomData<(Cell<&'env ()>, Box<dyn StdFuture<Output = ()> + 'env>)>,
+    _env: PhantomData<Env<'env>>,
 }
 
 impl<'env> Children<'env> {
@@ -442,6 +441,9 @@ impl Drop for Children<'_> {
         self.clear(&error, super::step::tell_end);
     }
 }
+
+/// Invariant in its lifetime, and owner of futures: they must be valid when it is dropped.
+type Env<'env> = (Cell<&'env ()>, Box<dyn StdFuture<Output = ()> + 'env>);
 
 /// Makes a future's output what a task stores.
 pub(crate) struct Finish<F, G> {
@@ -594,7 +596,9 @@ impl<F: StdFuture<Output = Result<T, TaskError>>, T> Functions<F, T> {
         let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ptr::drop_in_place(future) }));
         let panicked = dropped.err().map(Panicked::new);
         if let Some(panicked) = &panicked {
-            output = Err(TaskError::Panicked(panicked.clone()));
+            let former = std::mem::replace(&mut output, Err(TaskError::Panicked(panicked.clone())));
+            // It must not unwind from here: the future is gone, and the place is empty.
+            ignore_panic(catch_unwind(AssertUnwindSafe(|| drop(former))));
         }
         // SAFETY: the place is free.
         unsafe { ptr::write(Self::output(header).cast(), output) };
