@@ -111,7 +111,9 @@ class EventLoop(LoopCore, _StdlibLoop):
         self._internal_fds -= 1
         if self._ssock is None or self._csock is None:
             return
-        self._remove_reader(self._ssock.fileno())
+        # When a forgotten loop dies, its sockets may have died before it.
+        if self._ssock.fileno() >= 0:
+            self._remove_reader(self._ssock.fileno())
         self._ssock.close()
         self._csock.close()
         self._ssock = self._csock = None
