@@ -51,7 +51,7 @@ def main() -> int:
         outcomes.append(play(rust()))
     if "tools" in options.only:
         outcomes.append(play(tools(found[-1])))
-    if "debug" in options.only and debug.debug_interpreter() is not None:
+    if "debug" in options.only and debug.debug_interpreters():
         outcomes.append(play(Part("debug", "debug", [sys.executable, "tools/debug.py"])))
     for interpreter in found:
         outcomes += test_on(interpreter, options)

@@ -7,6 +7,8 @@ use pyo3::prelude::*;
 pub const HAS_EAGER_START: bool = cfg!(Py_3_12);
 /// Whether `asyncio.create_task` knows `eager_start` (3.14).
 pub const CREATE_TASK_TAKES_EAGER_START: bool = cfg!(Py_3_14);
+/// Whether `call_soon_threadsafe()` returns a `_ThreadSafeHandle` (3.14).
+pub const HAS_THREAD_SAFE_HANDLE: bool = cfg!(Py_3_14);
 /// Whether `Task.get_context` exists (3.12).
 pub const HAS_TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
 /// Whether `__init__` of a future or task refuses to be called again (3.15).
