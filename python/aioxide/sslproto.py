@@ -137,10 +137,10 @@ def make_ssl_transport(
     loop: Any, sock: socket.socket, protocol: Any, sslcontext: Any, waiter: Any, extra: Any, **options: Any
 ) -> _aioxide.SSLTransport:
     """Make the TLS transport of a connected socket."""
-    server = options.pop("server")
+    server, context = options.pop("server"), options.pop("context")
     ssl_protocol = SSLProtocol(loop, protocol, sslcontext, waiter, **options)
     transport: _aioxide.SSLTransport = ssl_protocol._app_transport
-    transports.make_socket_transport(loop, sock, ssl_protocol, None, extra, server)
+    transports.make_socket_transport(loop, sock, ssl_protocol, None, extra, server, context)
     return transport
 
 

@@ -244,7 +244,17 @@ class BufferView(MutableSequence[int]):
         return repr(bytearray(self._reader._buffered()))
 
     def __getattr__(self, name: str) -> Any:
-        # Whatever else can be asked of a bytearray: find, startswith, decode, hex.
+        # Whatever else can be asked of a bytearray: find, startswith, decode, hex; and 3.15's take_bytes.
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(bytearray(self._reader._buffered()), name)
+        data = bytearray(self._reader._buffered())
+        method = getattr(data, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            before = bytes(data)
+            result = method(*args, **kwargs)
+            if data != before:
+                self._reader._replace_buffered(data)
+            return result
+
+        return call

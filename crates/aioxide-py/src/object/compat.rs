@@ -102,7 +102,7 @@ pub fn version(py: Python<'_>) -> (u8, u8) {
 
 /// Whether this is a version whose `_ssl` objects we know: `openssl` looks into them.
 pub fn knows_ssl_objects(py: Python<'_>) -> bool {
-    ((3, 11)..=(3, 14)).contains(&version(py)) && !cfg!(Py_GIL_DISABLED)
+    ((3, 11)..=(3, 15)).contains(&version(py)) && !cfg!(Py_GIL_DISABLED)
 }
 
 /// Makes `bytes` of what `fill` writes to the `room` bytes at the pointer it gets. `fill` returns how many it
