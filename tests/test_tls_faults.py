@@ -348,7 +348,9 @@ def test_a_forgotten_transport_is_a_warning(certificates):
     async def main():
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
-        protocol = aioxide._aioxide.SSLProtocol(loop, Recorder(), certificates.client(), None, False, "localhost")
+        protocol = aioxide._aioxide.SSLProtocol(
+            loop, Recorder(), certificates.client(), None, False, "localhost"
+        )
         with pytest.warns(ResourceWarning, match="unclosed transport"):
             del protocol
             gc.collect()

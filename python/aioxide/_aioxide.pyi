@@ -667,6 +667,8 @@ class SSLProtocol(asyncio.BufferedProtocol):
     @property
     def _server_hostname(self) -> str | None: ...
     @property
+    def _app_reading_paused(self) -> bool: ...
+    @property
     def _is_direct(self) -> bool:
         """Whether OpenSSL is used without ``ssl.MemoryBIO``. Not in asyncio."""
 

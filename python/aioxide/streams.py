@@ -95,7 +95,13 @@ class StreamReaderProtocol(StreamReaderProtocolCore, asyncio.streams.StreamReade
         writer = StreamWriter(transport, self, reader, loop)
         if _KEEPS_WRITER:
             self._stream_writer = writer
-        serving = callback(reader, writer)
+        try:
+            serving = callback(reader, writer)
+        except Exception as exception:
+            # As with a coroutine that fails, and in asyncio since 3.14: there is nobody to close it.
+            _report_failure(loop, transport, exception)
+            self._strong_reader = None
+            return
         if asyncio.iscoroutine(serving):
             self._task = loop.create_task(serving)
             self._task.add_done_callback(partial(_served, loop, transport))
@@ -112,15 +118,20 @@ def _served(loop: Any, transport: Any, task: asyncio.Future[Any]) -> None:
     """A server's coroutine has ended; one that was cancelled or failed leaves nobody to close."""
     if not task.cancelled():
         exception = task.exception()
-        if exception is None:
-            return
-        loop.call_exception_handler(
-            {
-                "message": "Unhandled exception in client_connected_cb",
-                "exception": exception,
-                "transport": transport,
-            }
-        )
+        if exception is not None:
+            _report_failure(loop, transport, exception)
+        return
+    transport.close()
+
+
+def _report_failure(loop: Any, transport: Any, exception: BaseException) -> None:
+    loop.call_exception_handler(
+        {
+            "message": "Unhandled exception in client_connected_cb",
+            "exception": exception,
+            "transport": transport,
+        }
+    )
     transport.close()
 
 

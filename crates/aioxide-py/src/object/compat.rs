@@ -15,6 +15,8 @@ pub const HAS_TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
 pub const INITIALISES_ONCE: bool = cfg!(Py_3_15);
 /// Whether a task refuses a context that is none when it is made, not when it runs (3.15).
 pub const CHECKS_TASK_CONTEXT: bool = cfg!(Py_3_15);
+/// Whether all of a connection, its end too, runs in a context of its own (3.15).
+pub const CONNECTIONS_HAVE_CONTEXTS: bool = cfg!(Py_3_15);
 /// Whether `uncancel()` down to zero also takes back a cancellation not yet delivered (3.13).
 pub const UNCANCEL_CLEARS_MUST_CANCEL: bool = cfg!(Py_3_13);
 /// Whether `gather()` looks at once at children that are done already (3.12); before, a turn later.
