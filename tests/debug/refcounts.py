@@ -59,14 +59,17 @@ async def returns_values() -> None:
     assert await future == (1, 2)
 
 
+class Echo(asyncio.Protocol):
+    """Made once: the interpreter's caches remember classes."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
 async def talks() -> None:
-    class Echo(asyncio.Protocol):
-        def connection_made(self, transport: Any) -> None:
-            self.transport = transport
-
-        def data_received(self, data: bytes) -> None:
-            self.transport.write(data)
-
     server = await loop.create_server(Echo, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     writer.write(b"x" * 100)
