@@ -22,6 +22,12 @@ def resolver_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("aioxide-resolver")]
 
 
+@pytest.fixture(autouse=True)
+def no_threads_of_others():
+    for thread in resolver_threads():
+        thread.join(10)
+
+
 @pytest.fixture
 def lookup(monkeypatch):
     """A slow ``socket.getaddrinfo``: it answers when it is let."""

@@ -276,9 +276,9 @@ def test_a_loop_subclass_that_makes_its_own_transports_is_asked():
     made = []
 
     class Loop(aioxide.EventLoop):
-        def _make_socket_transport(self, sock, protocol, waiter=None, *, extra=None, server=None):
+        def _make_socket_transport(self, sock, protocol, waiter=None, *, extra=None, **options):
             made.append(extra)
-            return super()._make_socket_transport(sock, protocol, waiter, extra=extra, server=server)
+            return super()._make_socket_transport(sock, protocol, waiter, extra=extra, **options)
 
     async def main():
         served = []

@@ -219,7 +219,7 @@ def test_a_server_calls_back(run, kind):
     run(main())
 
 
-@pytest.mark.parametrize("how", ["raises", "cancelled"])
+@pytest.mark.parametrize("how", ["function", "raises", "cancelled"])
 def test_a_server_whose_callback_fails_closes_the_connection(how):
     reports = []
 
@@ -229,13 +229,16 @@ def test_a_server_whose_callback_fails_closes_the_connection(how):
         asyncio.current_task().cancel()
         await asyncio.sleep(0)
 
+    def fail_at_once(reader, writer):
+        raise ZeroDivisionError
+
     async def main():
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: reports.append(context))
-        async with connected(fail) as (reader, _):
+        async with connected(fail_at_once if how == "function" else fail) as (reader, _):
             assert await reader.read() == b""
 
     aioxide.run(main())
-    if how == "raises":
+    if how != "cancelled":
         (report,) = reports
         assert report["message"] == "Unhandled exception in client_connected_cb"
         assert isinstance(report["exception"], ZeroDivisionError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
 
 import pytest
@@ -142,7 +143,9 @@ def test_it_works_on_other_loops_and_in_other_tasks():
     async def theirs():
         await asyncio.tasks._PyTask(main(), loop=asyncio.get_running_loop())
 
-    run(theirs)
+    # From 3.14 on, asyncio's current_task() does not know tasks written in Python.
+    if sys.version_info < (3, 14):
+        run(theirs)
 
 
 def test_it_goes_by_a_virtual_clock():

@@ -162,6 +162,8 @@ async def pair(
             await end.lost
     finally:
         listener.close()
+        # Those that a failure has left.
+        listener.abort_clients()
         await listener.wait_closed()
 
 

@@ -1,6 +1,6 @@
-"""Check reference counts with a debug build of Python, if there is one (Debian: ``python3.11-dbg``).
+"""Check reference counts with the debug builds of Python that there are (Debian: ``python3.11-dbg``).
 
-The extension is built for it without optimisation, with Rust's debug assertions, and put beside a copy of the
+The extension is built for each without optimisation, with Rust's debug assertions, and put beside a copy of the
 package; then ``tests/debug/refcounts.py`` runs.
 """
 
@@ -14,34 +14,45 @@ import tempfile
 from pathlib import Path
 
 from interpreters import SUPPORTED
-from project import BUILD_ROOT, ROOT
+from project import BUILD_ROOT, FORKY, ROOT
 
-__all__ = ("debug_interpreter",)
+__all__ = ("debug_interpreters",)
 
 
-def debug_interpreter() -> str | None:
-    """Find an interpreter that counts references."""
+def debug_interpreters() -> list[str]:
+    """Find an interpreter that counts references for each version that has one."""
+    places = os.pathsep.join([os.environ.get("PATH", os.defpath), str(FORKY / "root" / "usr" / "bin")])
+    found = []
     for version in SUPPORTED:
         for name in (f"python{version}-dbg", f"python{version}d"):
-            path = shutil.which(name)
+            path = shutil.which(name, path=places)
             if path is None:
                 continue
             asked = subprocess.run(
                 [path, "-c", "import sys; sys.gettotalrefcount()"], capture_output=True, check=False
             )
             if asked.returncode == 0:
-                return path
-    return None
+                found.append(path)
+                break
+    return found
 
 
 def main() -> int:
-    """Build, copy, run; return the exit status."""
-    interpreter = debug_interpreter()
-    if interpreter is None:
+    """Build, copy and run for each; return the exit status."""
+    found = debug_interpreters()
+    if not found:
         print("no debug build of Python here (Debian's python3.11-dbg): reference counts are not checked")
         print("0 passed, 0 failed, 1 skipped")
         return 0
-    target = BUILD_ROOT / "pydebug"
+    failed = [interpreter for interpreter in found if check(interpreter) != 0]
+    print(f"{len(found) - len(failed)} passed, {len(failed)} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+def check(interpreter: str) -> int:
+    """Build, copy, run; return the exit status."""
+    print(interpreter, flush=True)
+    target = BUILD_ROOT / Path(interpreter).name
     environment = {**os.environ, "PYO3_PYTHON": interpreter, "CARGO_TARGET_DIR": str(target)}
     built = subprocess.run(
         ["cargo", "build", "-q", "-p", "aioxide-py"], cwd=ROOT, env=environment, check=False

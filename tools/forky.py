@@ -58,8 +58,11 @@ def main() -> int:
     tools = env.tools()
     with locked("forky"):
         if not all(runs(BINARIES / f"python{version}") for version in VERSIONS):
-            unpack(fetch())
+            archives = fetch()
+            unpack(archives)
             fit(tools)
+            for archive in archives:
+                archive.unlink()
     for version in VERSIONS:
         print(BINARIES / f"python{version}")
     return 0

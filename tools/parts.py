@@ -1,4 +1,4 @@
-"""Run one part of the tests: show its output as it comes, count its results, time it."""
+"""Run parts of the tests, one or two at a time: show their output, count their results, time them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from project import ROOT
 
-__all__ = ("Outcome", "Part", "play", "total")
+__all__ = ("Outcome", "Part", "play", "play_lanes", "total")
 
 #: ``3 passed``, ``1 failed``, ``2 errors``, as pytest, cargo and our own suites write them.
 COUNT = re.compile(r"\b(\d+) (passed|failed|errors?|skipped|ignored|xpassed)\b")
@@ -64,9 +65,44 @@ class Outcome:
         )
 
 
+def play_lanes(lanes: Sequence[Sequence[Part]]) -> list[Outcome]:
+    """Run the parts of each lane one after the other, and the lanes side by side.
+
+    Most tests wait more than they compute, so two lanes take little longer than the longer one. The output of a
+    part is shown when it has ended.
+    """
+    running: set[subprocess.Popen[str]] = set()
+    showing = threading.Lock()
+
+    def play_lane(lane: Sequence[Part]) -> list[Outcome]:
+        outcomes = []
+        for part in lane:
+            lines = [f"\n== {part.label}: {part.name}\n"]
+            outcomes.append(watch(part, lines.append, running))
+            with showing:
+                print("".join(lines), end="", flush=True)
+        return outcomes
+
+    with ThreadPoolExecutor(max(len(lanes), 1)) as pool:
+        played = [pool.submit(play_lane, lane) for lane in lanes]
+        try:
+            return [outcome for lane in played for outcome in lane.result()]
+        except BaseException:
+            for lane in played:
+                lane.cancel()
+            for process in list(running):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
 def play(part: Part) -> Outcome:
-    """Run ``part`` to its end, or until its time is up."""
+    """Run ``part`` to its end, or until its time is up; show its output as it comes."""
     print(f"\n== {part.label}: {part.name}", flush=True)
+    return watch(part, lambda line: print(line, end="", flush=True), set())
+
+
+def watch(part: Part, show: Callable[[str], object], running: set[subprocess.Popen[str]]) -> Outcome:
+    """Run ``part``, which is in ``running`` meanwhile; give each line of its output to ``show``."""
     started = time.monotonic()
     process = subprocess.Popen(
         [str(word) for word in part.command],
@@ -80,6 +116,7 @@ def play(part: Part) -> Outcome:
         # Its own group, so that what it started ends with it.
         start_new_session=True,
     )
+    running.add(process)
     overdue = threading.Event()
 
     def stop() -> None:
@@ -92,7 +129,7 @@ def play(part: Part) -> Outcome:
     try:
         assert process.stdout is not None
         for line in process.stdout:
-            print(line, end="", flush=True)
+            show(line)
             if COUNT.search(line):
                 counted.append(line)
         status = process.wait()
@@ -101,6 +138,7 @@ def play(part: Part) -> Outcome:
         raise
     finally:
         timer.cancel()
+        running.discard(process)
     remark = f"ended after {part.minutes:.0f} minutes" if overdue.is_set() else ""
     return judge(part, status, counted, time.monotonic() - started, remark)
 

@@ -19,7 +19,7 @@ import environments
 import extension
 import interpreters
 from interpreters import Interpreter
-from parts import Outcome, Part, play, total
+from parts import Outcome, Part, play, play_lanes, total
 from project import ROOT
 
 __all__ = ("PARTS",)
@@ -36,6 +36,9 @@ PARTS = {
     "docs": "the snippets in README and docs/",
 }
 
+#: What runs beside the other parts of the same interpreter: it takes as long as they do.
+SECOND_LANE = ("uvloop", "cpython")
+
 
 def main() -> int:
     """Run what the command line names; return the exit status."""
@@ -51,7 +54,7 @@ def main() -> int:
         outcomes.append(play(rust()))
     if "tools" in options.only:
         outcomes.append(play(tools(found[-1])))
-    if "debug" in options.only and debug.debug_interpreter() is not None:
+    if "debug" in options.only and debug.debug_interpreters():
         outcomes.append(play(Part("debug", "debug", [sys.executable, "tools/debug.py"])))
     for interpreter in found:
         outcomes += test_on(interpreter, options)
@@ -99,12 +102,15 @@ def test_on(interpreter: Interpreter, options: argparse.Namespace) -> Iterator[O
         part = Part("build", version, ())
         yield Outcome(part, 0, 1, 0, time.monotonic() - started, str(stop))
         return
+    lanes: tuple[list[Part], list[Part]] = ([], [])
     for part in parts(python, version):
-        if part.name in chosen:
-            if part.name == "cpython" and not interpreter.has_suite:
-                yield Outcome(part, 0, 1, 0, 0.0, missing_suite(interpreter))
-            else:
-                yield play(part)
+        if part.name not in chosen:
+            continue
+        if part.name == "cpython" and not interpreter.has_suite:
+            yield Outcome(part, 0, 1, 0, 0.0, missing_suite(interpreter))
+        else:
+            lanes[part.name in SECOND_LANE].append(part)
+    yield from play_lanes([lane for lane in lanes if lane])
 
 
 def rust() -> Part:

@@ -37,6 +37,9 @@ __all__ = [
     "Task",
     "Handle",
     "TimerHandle",
+    "Listener",
+    "ReadPipeTransport",
+    "WritePipeTransport",
     "Sleep",
     "SocketTransport",
     "SSLTransport",
@@ -327,6 +330,12 @@ class Sleep(Coroutine[Any, Any, _T_co], Generic[_T_co]):
     def close(self) -> None:
         """Give it up: the timer is forgotten."""
 
+    def add_done_callback(
+        self, callback: Callable[[Any], object], /, *, context: Context | None = None
+    ) -> None: ...
+    def cancel(self, msg: Any = None) -> bool: ...
+    def get_loop(self) -> Any: ...
+
 @overload
 def sleep(delay: float) -> Coroutine[Any, Any, None]:
     """Suspend the task for ``delay`` seconds; awaiting it gives ``result``. What it returns is a ``Sleep``.
@@ -367,7 +376,6 @@ else:
         """
 
 @final
-@disjoint_base
 class Children:
     """The children of a ``TaskGroup`` that was entered."""
 
@@ -659,6 +667,8 @@ class SSLProtocol(asyncio.BufferedProtocol):
     @property
     def _server_hostname(self) -> str | None: ...
     @property
+    def _app_reading_paused(self) -> bool: ...
+    @property
     def _is_direct(self) -> bool:
         """Whether OpenSSL is used without ``ssl.MemoryBIO``. Not in asyncio."""
 
@@ -838,7 +848,6 @@ class WritePipeTransport(_FlowControlMixin):
     def _call_connection_lost(self, exc: BaseException | None, /) -> None: ...
 
 @final
-@disjoint_base
 class Listener:
     """A listening socket of a server: accepts connections and makes their transports. Made by the loop.
 
@@ -859,6 +868,7 @@ class Listener:
         backlog: int,
         sslcontext: Any,
         timeouts: dict[str, float | None],
+        context: Context | None,
         plain: bool,
         /,
     ) -> None: ...
@@ -983,6 +993,7 @@ class LoopCore:
     def _epoll_fd(self) -> int: ...
     def _drive(self, capsule: Any, /) -> bool: ...
 
+@disjoint_base
 class StreamReaderCore:
     """The native base of ``StreamReader``: the bytes that a connection received, to be awaited.
 
@@ -1045,6 +1056,7 @@ class StreamReaderCore:
     def _buffered_size(self) -> int: ...
     def _replace_buffered(self, data: Any, /) -> None: ...
 
+@disjoint_base
 class StreamWriterCore:
     """The native base of ``StreamWriter``: writes to a transport, and waits while it cannot take more.
 
@@ -1091,6 +1103,7 @@ class StreamWriterCore:
         Raises the reader's exception, and ConnectionResetError once the connection is lost.
         """
 
+@disjoint_base
 class FlowControlCore:
     """The native base of ``FlowControlMixin``. Source: ``asyncio.streams``."""
 
@@ -1113,6 +1126,7 @@ class FlowControlCore:
     def _drain_helper(self) -> Coroutine[Any, Any, None]: ...
     def _get_close_waiter(self, stream: Any, /) -> Any: ...
 
+@disjoint_base
 class StreamReaderProtocolCore:
     """The native base of ``StreamReaderProtocol``: hands what a transport receives to a reader.
 

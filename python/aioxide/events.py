@@ -23,6 +23,7 @@ from .queues_view import ReadyView, ScheduledView
 from .selector import EngineSelector
 
 if TYPE_CHECKING:
+    import contextvars
     import ssl
     from collections.abc import Callable
 
@@ -227,6 +228,7 @@ class EventLoop(LoopCore, _StdlibLoop):
         backlog: int = 100,
         ssl_handshake_timeout: float | None = asyncio.constants.SSL_HANDSHAKE_TIMEOUT,
         ssl_shutdown_timeout: float | None = asyncio.constants.SSL_SHUTDOWN_TIMEOUT,
+        context: contextvars.Context | None = None,
     ) -> None:
         timeouts = {
             "ssl_handshake_timeout": ssl_handshake_timeout,
@@ -235,11 +237,12 @@ class EventLoop(LoopCore, _StdlibLoop):
         plain = not any(self._is_replaced(name) for name in ("_make_socket_transport", "_accept_connection2"))
         if isinstance(sock, socket.socket) and type(sock).accept is socket.socket.accept:
             servers.start_serving(
-                self, protocol_factory, sock, sslcontext, server, backlog, timeouts, plain=plain
+                self, protocol_factory, sock, sslcontext, server, backlog, timeouts, context, plain=plain
             )
         else:
             # It has an accept() of its own.
-            super()._start_serving(protocol_factory, sock, sslcontext, server, backlog, **timeouts)  # type: ignore[misc]
+            options = timeouts if context is None else {**timeouts, "context": context}
+            super()._start_serving(protocol_factory, sock, sslcontext, server, backlog, **options)  # type: ignore[misc]
 
     def _ensure_fd_no_transport(self, fd: Any) -> None:
         super()._ensure_fd_no_transport(fd)  # type: ignore[misc]
@@ -276,6 +279,7 @@ class EventLoop(LoopCore, _StdlibLoop):
         server: Any = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
+        context: contextvars.Context | None = None,
     ) -> Any:
         self._ensure_fd_no_transport(rawsock)
         return sslproto.make_ssl_transport(
@@ -286,6 +290,7 @@ class EventLoop(LoopCore, _StdlibLoop):
             waiter,
             extra,
             server=server,
+            context=context,
             server_side=server_side,
             server_hostname=server_hostname,
             ssl_handshake_timeout=ssl_handshake_timeout,

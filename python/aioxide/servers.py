@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 from . import _aioxide
 
 if TYPE_CHECKING:
+    import contextvars
     from collections.abc import Callable
 
 __all__ = ("Server", "adopt", "start_serving")
 
 _HAS_CLIENTS = sys.version_info >= (3, 13)
+# From 3.15 on, all of a connection runs in a context of its own.
+_HAS_CONTEXTS = sys.version_info >= (3, 15)
 
 
 class Server(asyncio.base_events.Server):
@@ -74,26 +77,49 @@ def start_serving(
     server: Any,
     backlog: int,
     timeouts: dict[str, float | None],
+    context: contextvars.Context | None,
     *,
     plain: bool,
 ) -> None:
-    """Watch a listening socket. ``plain``: none of the loop's methods for connections was replaced."""
+    """Watch a listening socket. Each connection is served in a copy of ``context``, by default the current one.
+
+    ``plain``: none of the loop's methods for connections was replaced.
+    """
     kind = (sock.family, sock.type | socket.SOCK_NONBLOCK, sock.proto)
     listener = _aioxide.Listener(
-        loop, protocol_factory, sock, kind, adopt(server), max(backlog, 1), sslcontext, timeouts, plain
+        loop,
+        protocol_factory,
+        sock,
+        kind,
+        adopt(server),
+        max(backlog, 1),
+        sslcontext,
+        timeouts,
+        context,
+        plain,
     )
     listener._watch()
 
 
-def accept(loop: Any, sock: socket.socket, peername: Any, rest: tuple[Any, Any, Any, dict[str, Any]]) -> None:
-    """Serve a connection by asyncio's coroutine: with TLS, in debug mode, or when a method was replaced."""
+def accept(
+    loop: Any,
+    sock: socket.socket,
+    peername: Any,
+    rest: tuple[Any, Any, Any, dict[str, Any]],
+    context: contextvars.Context,
+) -> None:
+    """Serve a connection by asyncio's coroutine: with TLS, in debug mode, or when a method was replaced.
+
+    Called in ``context``.
+    """
     protocol_factory, sslcontext, server, timeouts = rest
     if loop.get_debug():
         logger.debug("%r got a new connection from %r: %r", server, peername, sock)
+    in_context = {"context": context} if _HAS_CONTEXTS else {}
     accepting = loop._accept_connection2(
-        protocol_factory, sock, {"peername": peername}, sslcontext, server, **timeouts
+        protocol_factory, sock, {"peername": peername}, sslcontext, server, **timeouts, **in_context
     )
-    loop.create_task(accepting)
+    loop.create_task(accepting, **in_context)
 
 
 def rest(loop: Any, listener: _aioxide.Listener, exception: OSError) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio.constants
 import asyncio.exceptions
+import asyncio.streams
 import os
 import warnings
 from asyncio.log import logger
@@ -137,10 +138,10 @@ def make_ssl_transport(
     loop: Any, sock: socket.socket, protocol: Any, sslcontext: Any, waiter: Any, extra: Any, **options: Any
 ) -> _aioxide.SSLTransport:
     """Make the TLS transport of a connected socket."""
-    server = options.pop("server")
+    server, context = options.pop("server"), options.pop("context")
     ssl_protocol = SSLProtocol(loop, protocol, sslcontext, waiter, **options)
     transport: _aioxide.SSLTransport = ssl_protocol._app_transport
-    transports.make_socket_transport(loop, sock, ssl_protocol, None, extra, server)
+    transports.make_socket_transport(loop, sock, ssl_protocol, None, extra, server, context)
     return transport
 
 
@@ -156,9 +157,11 @@ async def start_tls(loop: Any, transport: Any, protocol: Any, sslcontext: Any, *
     ssl_protocol = SSLProtocol(loop, protocol, sslcontext, waiter, call_connection_made=False, **options)
     # Nothing may be received before connection_made().
     transport.pause_reading()
+    early = _take_early(protocol) if options.get("server_side") else b""
     transport.set_protocol(ssl_protocol)
     callbacks = (
         loop.call_soon(ssl_protocol.connection_made, transport),
+        *([loop.call_soon(_feed, ssl_protocol, early)] if early else []),
         loop.call_soon(transport.resume_reading),
     )
     try:
@@ -171,6 +174,27 @@ async def start_tls(loop: Any, transport: Any, protocol: Any, sslcontext: Any, *
         del waiter
         raise
     return ssl_protocol._app_transport
+
+
+def _take_early(protocol: Any) -> bytes:
+    """Take what a stream has received already: the client's hello may have come before ``start_tls()``."""
+    reader = getattr(protocol, "_stream_reader", None)
+    if not isinstance(protocol, asyncio.streams.StreamReaderProtocol) or not reader or not reader._buffer:
+        return b""
+    early = bytes(reader._buffer)
+    reader._buffer.clear()
+    return early
+
+
+def _feed(protocol: SSLProtocol, data: bytes) -> None:
+    """Let a protocol receive data."""
+    left = memoryview(data)
+    while left:
+        buffer = memoryview(protocol.get_buffer(len(left)))
+        count = min(len(buffer), len(left))
+        buffer[:count] = left[:count]
+        protocol.buffer_updated(count)
+        left = left[count:]
 
 
 def water_marks(high: int | None, low: int | None, kibibytes: int) -> tuple[int, int]:

@@ -95,7 +95,13 @@ class StreamReaderProtocol(StreamReaderProtocolCore, asyncio.streams.StreamReade
         writer = StreamWriter(transport, self, reader, loop)
         if _KEEPS_WRITER:
             self._stream_writer = writer
-        serving = callback(reader, writer)
+        try:
+            serving = callback(reader, writer)
+        except Exception as exception:
+            # As with a coroutine that fails, and in asyncio since 3.14: there is nobody to close it.
+            _report_failure(loop, transport, exception)
+            self._strong_reader = None
+            return
         if asyncio.iscoroutine(serving):
             self._task = loop.create_task(serving)
             self._task.add_done_callback(partial(_served, loop, transport))
@@ -112,15 +118,20 @@ def _served(loop: Any, transport: Any, task: asyncio.Future[Any]) -> None:
     """A server's coroutine has ended; one that was cancelled or failed leaves nobody to close."""
     if not task.cancelled():
         exception = task.exception()
-        if exception is None:
-            return
-        loop.call_exception_handler(
-            {
-                "message": "Unhandled exception in client_connected_cb",
-                "exception": exception,
-                "transport": transport,
-            }
-        )
+        if exception is not None:
+            _report_failure(loop, transport, exception)
+        return
+    transport.close()
+
+
+def _report_failure(loop: Any, transport: Any, exception: BaseException) -> None:
+    loop.call_exception_handler(
+        {
+            "message": "Unhandled exception in client_connected_cb",
+            "exception": exception,
+            "transport": transport,
+        }
+    )
     transport.close()
 
 
@@ -244,7 +255,17 @@ class BufferView(MutableSequence[int]):
         return repr(bytearray(self._reader._buffered()))
 
     def __getattr__(self, name: str) -> Any:
-        # Whatever else can be asked of a bytearray: find, startswith, decode, hex.
+        # Whatever else can be asked of a bytearray: find, startswith, decode, hex; and 3.15's take_bytes.
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(bytearray(self._reader._buffered()), name)
+        data = bytearray(self._reader._buffered())
+        method = getattr(data, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            before = bytes(data)
+            result = method(*args, **kwargs)
+            if data != before:
+                self._reader._replace_buffered(data)
+            return result
+
+        return call

@@ -124,8 +124,10 @@ class SubprocessTransport(_StdlibTransport):  # type: ignore[misc]
     def _exited(self) -> None:
         """The pidfd is readable: the child has ended."""
         self._loop._remove_reader(self._pidfd)
-        status = self._reap()
-        self._close_pidfd()
+        try:
+            status = self._reap()
+        finally:
+            self._close_pidfd()
         assert status is not None
         self._loop.call_soon(self._process_exited, status)
 

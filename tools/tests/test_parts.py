@@ -62,3 +62,11 @@ def test_a_hung_part_is_ended():
 def test_the_total_is_the_sum():
     outcomes = [parts.judge(part(""), 0, [line], 0.0) for line in ("1 passed", "2 passed")]
     assert parts.total(outcomes) == "3 passed, 0 failed, 0 skipped"
+
+
+def test_lanes_run_side_by_side_and_each_in_order(capsys):
+    lanes = [[part("print('1 passed')"), part("print('2 failed'); exit(1)")], [part("print('3 passed')")]]
+    assert [results(outcome) for outcome in parts.play_lanes(lanes)] == [(1, 0, 0), (0, 2, 0), (3, 0, 0)]
+    shown = capsys.readouterr().out
+    assert shown.index("1 passed") < shown.index("2 failed")
+    assert "3 passed" in shown

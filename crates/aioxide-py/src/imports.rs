@@ -46,8 +46,6 @@ pub struct Imports {
     pub add_to_awaited_by: Py<PyAny>,
     /// `asyncio.futures.future_discard_from_awaited_by`, C; None before 3.14.
     pub discard_from_awaited_by: Py<PyAny>,
-    /// `asyncio.events._ThreadSafeHandle`, Python (3.14).
-    pub thread_safe_handle: Option<Py<PyAny>>,
     /// `asyncio.tasks.create_task`, Python.
     pub create_task: Py<PyAny>,
     /// `asyncio.gather`, Python.
@@ -133,7 +131,6 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         swap_current_task: optional(&tasks, "_swap_current_task")?,
         add_to_awaited_by: optional(&futures, "future_add_to_awaited_by")?,
         discard_from_awaited_by: optional(&futures, "future_discard_from_awaited_by")?,
-        thread_safe_handle: events.getattr_opt("_ThreadSafeHandle")?.map(Bound::unbind),
         create_task: tasks.getattr("create_task")?.unbind(),
         gather: tasks.getattr("gather")?.unbind(),
         taskgroup_create_task: py

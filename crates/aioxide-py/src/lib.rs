@@ -84,6 +84,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Task", tasks::build(py)?)?;
     module.add("Handle", handles::build(py)?)?;
     module.add("TimerHandle", handles::build_timer(py)?)?;
+    handles::build_threadsafe(py)?;
     module.add("Sleep", sleep::build(py)?)?;
     module.add("SocketTransport", transports::build(py)?)?;
     module.add("ReadPipeTransport", transports::pipes::build_read(py)?)?;

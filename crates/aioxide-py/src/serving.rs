@@ -133,7 +133,8 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         )
 }
 
-/// `Listener(loop, factory, sock, (family, type, proto), server, backlog, sslcontext, timeouts, plain)`.
+/// `Listener(loop, factory, sock, (family, type, proto), server, backlog, sslcontext, timeouts,
+/// context, plain)`.
 fn init(this: &Bound<'_, Listener>, args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     type Parts<'py> = (
         Bound<'py, Loop>,
@@ -144,12 +145,16 @@ fn init(this: &Bound<'_, Listener>, args: &Bound<'_, PyTuple>, _kwargs: Option<&
         usize,
         Bound<'py, PyAny>,
         Bound<'py, PyAny>,
+        Option<Bound<'py, PyAny>>,
         bool,
     );
-    let (event_loop, factory, socket, kind, server, backlog, ssl_context, ssl_timeouts, plain): Parts<'_> =
+    let (event_loop, factory, socket, kind, server, backlog, ssl_context, ssl_timeouts, context, plain): Parts<'_> =
         args.extract()?;
     let fd = socket.call_method0("fileno")?.extract()?;
-    let context = copy_context(this.py())?;
+    let context = match context {
+        Some(context) => Owned::new(&context),
+        None => copy_context(this.py())?,
+    };
     let body = this.body();
     body.fd.set(fd);
     body.kind.set(kind);
@@ -253,7 +258,7 @@ fn connect(this: &Bound<'_, Listener>, event_loop: &Bound<'_, Loop>, accepted: A
         if this.body().plain.get() && event_loop.body().is_direct() {
             connect_now(this, event_loop, context, accepted)
         } else {
-            connect_by_task(this, event_loop, accepted)
+            connect_by_task(this, event_loop, context, accepted)
         }
     });
     let Err(error) = connected.and_then(|connected| connected) else {
@@ -308,7 +313,12 @@ fn connect_now(
 }
 
 /// Leaves the rest to asyncio's coroutine, which looks up what may have been replaced, and makes TLS.
-fn connect_by_task(this: &Bound<'_, Listener>, event_loop: &Bound<'_, Loop>, accepted: Accepted) -> PyResult<()> {
+fn connect_by_task(
+    this: &Bound<'_, Listener>,
+    event_loop: &Bound<'_, Loop>,
+    context: &Bound<'_, PyAny>,
+    accepted: Accepted,
+) -> PyResult<()> {
     let py = this.py();
     let body = this.body();
     let imports = imports(py)?;
@@ -324,7 +334,7 @@ fn connect_by_task(this: &Bound<'_, Listener>, event_loop: &Bound<'_, Loop>, acc
     imports
         .servers
         .bind(py)
-        .call_method1("accept", (event_loop, socket, peer, rest))
+        .call_method1("accept", (event_loop, socket, peer, rest, context))
         .map(drop)
 }
 

@@ -9,8 +9,7 @@ use pyo3::types::PyTuple;
 use super::{Entry, Loop, LoopBody};
 use crate::errors::os_error;
 use crate::handles::{self, Parts};
-use crate::imports::imports;
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs, method_one};
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, compat, method, method_noargs, method_one};
 
 /// Adds the methods.
 pub fn scheduling_methods(builder: TypeBuilder) -> TypeBuilder {
@@ -81,22 +80,15 @@ fn call_soon_threadsafe<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Re
     if body.debug.get() {
         check(this, callback, "call_soon_threadsafe", Thread::Any)?;
     }
-    let handle = if let Some(class) = &imports(this.py())?.thread_safe_handle {
-        // Python, with a lock inside: cancel() waits for a callback that runs in the loop's thread.
-        let handle = class.bind(this.py()).call1((callback, arguments, this, context))?;
-        if body.debug.get() {
-            // The last entry is the class's own `__init__`.
-            let stack = handle.getattr("_source_traceback")?;
-            stack.call_method0("pop")?;
-        }
-        handle
+    let parts = Parts {
+        callback,
+        arguments: arguments.as_any(),
+        event_loop: this.as_any(),
+        context,
+    };
+    let handle = if compat::HAS_THREAD_SAFE_HANDLE {
+        handles::new_threadsafe(parts)?.into_any()
     } else {
-        let parts = Parts {
-            callback,
-            arguments: arguments.as_any(),
-            event_loop: this.as_any(),
-            context,
-        };
         handles::new(parts)?.into_any()
     };
     send(body, Owned::new(&handle))?;

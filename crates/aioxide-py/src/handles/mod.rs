@@ -1,4 +1,4 @@
-//! `Handle` and `TimerHandle`: a callback that the loop was asked to run.
+//! `Handle` and its kinds: a callback that the loop was asked to run.
 //!
 //! They extend asyncio's classes, so `isinstance` holds, and inherit what is cold from them (repr,
 //! comparison); the base's slots stay empty, each is shadowed by an attribute here.
@@ -8,6 +8,7 @@
 
 mod attributes;
 mod running;
+mod threadsafe;
 mod timer;
 
 use std::cell::Cell;
@@ -23,9 +24,10 @@ use crate::object::{
 };
 
 pub use running::{report, report_method, run};
+pub use threadsafe::{ThreadSafeHandleBody, build as build_threadsafe, new as new_threadsafe};
 pub use timer::{TimerHandleBody, When, build as build_timer, new as new_timer};
 
-/// The fields of both kinds of handle.
+/// The fields of all kinds of handle.
 pub struct HandleState {
     /// Empty once cancelled.
     pub callback: Slot,
@@ -184,7 +186,7 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         )
 }
 
-/// What both kinds of handle have in common.
+/// What `Handle` and `TimerHandle` have in common.
 fn handle_methods<B: HandleLike>(builder: TypeBuilder) -> TypeBuilder {
     attributes::handle_attributes::<B>(builder)
         .method(method_noargs(
@@ -201,12 +203,22 @@ fn handle_methods<B: HandleLike>(builder: TypeBuilder) -> TypeBuilder {
 }
 
 fn init(this: &Bound<'_, Handle>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    fill_from(&this.body().0, "Handle", args, kwargs)
+}
+
+/// Fills a handle with the arguments of its class.
+fn fill_from<'py>(
+    handle: &HandleState,
+    class: &str,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<()> {
     let [callback, arguments, event_loop, context] =
-        bind_parts("Handle", args, kwargs, ["callback", "args", "loop", "context"])?;
+        bind_parts(class, args, kwargs, ["callback", "args", "loop", "context"])?;
     let (Some(callback), Some(arguments), Some(event_loop)) = (callback, arguments, event_loop) else {
-        return Err(PyTypeError::new_err(
-            "Handle() missing required arguments: 'callback', 'args' and 'loop'",
-        ));
+        return Err(PyTypeError::new_err(format!(
+            "{class}() missing required arguments: 'callback', 'args' and 'loop'"
+        )));
     };
     let parts = Parts {
         callback: &callback,
@@ -214,7 +226,7 @@ fn init(this: &Bound<'_, Handle>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bou
         event_loop: &event_loop,
         context: context.as_ref(),
     };
-    this.body().0.fill(parts)
+    handle.fill(parts)
 }
 
 /// Binds arguments that may be given by position or by name.

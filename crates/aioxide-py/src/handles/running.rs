@@ -5,7 +5,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use super::{HandleBody, HandleLike, Parts, TimerHandleBody};
+use super::{HandleBody, HandleLike, Parts, ThreadSafeHandleBody, TimerHandleBody, threadsafe};
 use crate::errors::ends_the_loop;
 use crate::imports::imports;
 use crate::object::{BodyOf, Native, as_exact, as_native, call_tuple, in_context};
@@ -21,6 +21,9 @@ pub fn run(handle: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     if let Some(handle) = as_exact::<TimerHandleBody>(handle) {
         return run_state(handle);
+    }
+    if let Some(handle) = as_exact::<ThreadSafeHandleBody>(handle) {
+        return threadsafe::run(handle);
     }
     if let Some(handle) = as_native::<HandleBody>(handle) {
         return run_state(handle);

@@ -7,12 +7,16 @@ use pyo3::prelude::*;
 pub const HAS_EAGER_START: bool = cfg!(Py_3_12);
 /// Whether `asyncio.create_task` knows `eager_start` (3.14).
 pub const CREATE_TASK_TAKES_EAGER_START: bool = cfg!(Py_3_14);
+/// Whether `call_soon_threadsafe()` returns a `_ThreadSafeHandle` (3.14).
+pub const HAS_THREAD_SAFE_HANDLE: bool = cfg!(Py_3_14);
 /// Whether `Task.get_context` exists (3.12).
 pub const HAS_TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
 /// Whether `__init__` of a future or task refuses to be called again (3.15).
 pub const INITIALISES_ONCE: bool = cfg!(Py_3_15);
 /// Whether a task refuses a context that is none when it is made, not when it runs (3.15).
 pub const CHECKS_TASK_CONTEXT: bool = cfg!(Py_3_15);
+/// Whether all of a connection, its end too, runs in a context of its own (3.15).
+pub const CONNECTIONS_HAVE_CONTEXTS: bool = cfg!(Py_3_15);
 /// Whether `uncancel()` down to zero also takes back a cancellation not yet delivered (3.13).
 pub const UNCANCEL_CLEARS_MUST_CANCEL: bool = cfg!(Py_3_13);
 /// Whether `gather()` looks at once at children that are done already (3.12); before, a turn later.
@@ -100,7 +104,7 @@ pub fn version(py: Python<'_>) -> (u8, u8) {
 
 /// Whether this is a version whose `_ssl` objects we know: `openssl` looks into them.
 pub fn knows_ssl_objects(py: Python<'_>) -> bool {
-    ((3, 11)..=(3, 14)).contains(&version(py)) && !cfg!(Py_GIL_DISABLED)
+    ((3, 11)..=(3, 15)).contains(&version(py)) && !cfg!(Py_GIL_DISABLED)
 }
 
 /// Makes `bytes` of what `fill` writes to the `room` bytes at the pointer it gets. `fill` returns how many it

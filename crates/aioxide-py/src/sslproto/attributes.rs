@@ -23,6 +23,7 @@ pub fn protocol_attributes(builder: TypeBuilder) -> TypeBuilder {
         .attribute(getter(c"_waiter", waiter))
         .attribute(getter(c"_server_side", server_side))
         .attribute(getter(c"_server_hostname", server_hostname))
+        .attribute(getter(c"_app_reading_paused", app_reading_paused))
         .attribute(getter(c"_is_direct", is_direct))
         .attribute(getter_setter(c"_sslobj", ssl_object, set_ssl_object))
         .method(method_one(
@@ -75,6 +76,10 @@ fn server_side<'py>(this: &Bound<'py, SslProtocol>) -> Returned<'py> {
 
 fn server_hostname<'py>(this: &Bound<'py, SslProtocol>) -> Returned<'py> {
     Ok(this.body().server_hostname.get_or_none(this.py()))
+}
+
+fn app_reading_paused<'py>(this: &Bound<'py, SslProtocol>) -> Returned<'py> {
+    Ok(boolean(this.py(), this.body().app_reading_paused.get()))
 }
 
 /// Whether OpenSSL is used directly.

@@ -33,8 +33,8 @@ use crate::events::{Direction, Loop, LoopBody};
 use crate::handles;
 use crate::imports::imports;
 use crate::object::{
-    Body, BodyOf, Layout, Native, Owned, Slot, TypeBuilder, Visitor, as_native, call_method_one, copy_context, create,
-    finalize_slot, in_context, init_slots, repr_slot,
+    Body, BodyOf, Layout, Native, Owned, Slot, TypeBuilder, Visitor, as_native, call_method_one, compat, copy_context,
+    create, finalize_slot, in_context, init_slots, repr_slot,
 };
 use buffer::WriteBuffer;
 use flow::{HIGH_WATER, Writes};
@@ -316,6 +316,7 @@ pub fn serve(parts: Parts<'_, '_>) -> PyResult<()> {
     let fd: i32 = parts.socket.call_method0(pyo3::intern!(py, "fileno"))?.extract()?;
     body.fd.set(fd);
     body.context.set(Owned::new(parts.context));
+    body.shares_context.set(compat::CONNECTIONS_HAVE_CONTEXTS);
     body.extra.set(Owned::new(parts.extra.as_any()));
     body.event_loop.set(Owned::new(event_loop));
     methods::use_protocol(&this, parts.protocol)?;
