@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import bridge
 import machine
 import tcp
 from placement import Placement, children_on
@@ -35,6 +37,7 @@ class Bench:
         self.options = options
         self.placement = Placement.choose()
         self.programs: tcp.Programs | None = None
+        self.environment = dict(os.environ)
         described = machine.describe() | {"pinning": self.placement.describe()}
         settings = {name: getattr(options, name) for name in ("alternations", "seconds", "clock")}
         self.results = Results(rows, {}, described, settings)
@@ -68,6 +71,15 @@ class Bench:
             self.results.rows = [row for row in self.results.rows if not row.is_tcp]
         else:
             self.results.peers[tcp.FLOOR] = "a bare epoll server in Rust, the floor"
+
+    def prepare_bridge(self) -> None:
+        if not any(row.is_bridge for row in self.results.rows):
+            return
+        try:
+            self.environment[bridge.FOLDER] = str(bridge.build(self.options.python))
+        except (OSError, subprocess.CalledProcessError) as error:
+            say(f"the bridge rows are left out, their extensions cannot be built: {error}")
+            self.results.rows = [row for row in self.results.rows if not row.is_bridge]
 
     def measure(self) -> None:
         workloads = dict.fromkeys(row.workload for row in self.results.rows)
@@ -116,7 +128,14 @@ class Bench:
     def worker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [self.options.python, WORKER, *arguments]
         with children_on(self.placement.measured):
-            return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+            return subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+                env=self.environment,
+            )
 
 
 def main() -> int:
@@ -127,6 +146,7 @@ def main() -> int:
         raise SystemExit(str(error)) from None
     bench = Bench(options, rows)
     bench.find_peers()
+    bench.prepare_bridge()
     bench.measure()
     page = markdown(bench.results)
     print(page)
