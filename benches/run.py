@@ -25,6 +25,8 @@ from rows import Row, select
 HERE = Path(__file__).resolve().parent
 WORKER = HERE / "worker.py"
 PEERS = ("asyncio", "uvloop", "rloop", tcp.FLOOR, "aioxide", "aioxide-factory")
+#: Only when asked for: modes that look at what a program does.
+MODES = ("aioxide-strict", "aioxide-debug", "asyncio-debug")
 #: Seconds one sample may take before it counts as hung; the longest takes about five.
 PATIENCE = 120
 NOT_INSTALLED = 3
@@ -175,8 +177,8 @@ def parse_arguments() -> argparse.Namespace:
     options = parser.parse_args()
     options.alternations = options.alternations or (3 if options.quick else 7)
     options.seconds = options.seconds or (0.1 if options.quick else 0.3)
-    if unknown := set(options.peers) - set(PEERS):
-        parser.error(f"no such peer: {', '.join(sorted(unknown))}; peers are: {', '.join(PEERS)}")
+    if unknown := set(options.peers) - {*PEERS, *MODES}:
+        parser.error(f"no such peer: {', '.join(sorted(unknown))}; peers are: {', '.join((*PEERS, *MODES))}")
     if options.alternations < 1:
         parser.error("--alternations: at least one")
     return options
