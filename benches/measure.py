@@ -39,7 +39,7 @@ def run_on(peer: Loaded, workload: Timed, size: int) -> Measurement:
         seconds = time.perf_counter() - start
         return Measurement(operations, seconds, time.process_time() - cpu)
 
-    with asyncio.Runner(loop_factory=peer.new_event_loop) as runner:
+    with peer.around(), asyncio.Runner(loop_factory=peer.new_event_loop, debug=peer.debug or None) as runner:
         return runner.run(main())
 
 

@@ -9,7 +9,9 @@ import asyncio
 import importlib.metadata
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 
 __all__ = ("PEERS", "Loaded", "load")
 
@@ -24,6 +26,10 @@ class Loaded:
     version: str
     new_event_loop: LoopFactory
     module: str
+    debug: bool = False
+    """asyncio's debug mode."""
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+    """What is entered while the loop runs."""
 
     def check(self, loop: asyncio.AbstractEventLoop) -> None:
         """Raises unless ``loop`` is this peer's: a silent fall-back would compare a loop with itself."""
@@ -68,6 +74,24 @@ def load_aioxide_factory() -> Loaded:
     return Loaded("aioxide-factory", aioxide_version(), aioxide.new_event_loop, "aioxide")
 
 
+def load_aioxide_strict() -> Loaded:
+    """Strict mode. Spinning is what many workloads do, so it is no error here; it is looked for all the same."""
+    from aioxide.strict import Strict, enforced
+
+    limits = Strict(blocking=60, spinning=1e18)
+    return replace(load_aioxide_installed(), name="aioxide-strict", around=partial(enforced, limits))
+
+
+def load_aioxide_debug() -> Loaded:
+    """asyncio's debug mode on our loop."""
+    return replace(load_aioxide_installed(), name="aioxide-debug", debug=True)
+
+
+def load_asyncio_debug() -> Loaded:
+    """asyncio's debug mode."""
+    return replace(load_asyncio(), name="asyncio-debug", debug=True)
+
+
 def aioxide_version() -> str:
     try:
         return importlib.metadata.version("aioxide")
@@ -82,4 +106,7 @@ PEERS: dict[str, Callable[[], Loaded]] = {
     "rloop": load_rloop,
     "aioxide": load_aioxide_installed,
     "aioxide-factory": load_aioxide_factory,
+    "aioxide-strict": load_aioxide_strict,
+    "aioxide-debug": load_aioxide_debug,
+    "asyncio-debug": load_asyncio_debug,
 }

@@ -47,6 +47,11 @@ class Row:
     def is_tcp(self) -> bool:
         return self.workload.startswith("tcp_")
 
+    @property
+    def is_bridge(self) -> bool:
+        """Whether it needs the extensions of the bridge."""
+        return self.workload.startswith("bridge_")
+
 
 def faster(factor: float) -> Target:
     return Target("uvloop", factor, f"{factor:g}x uvloop")
@@ -119,5 +124,12 @@ ROWS: tuple[Row, ...] = (
         "steps",
         "steps",
     ),
+    time_row(
+        "bridge_noop",
+        "await a Rust future that is ready (others: pyo3-async-runtimes)",
+        faster(10),
+        Limit(1000, "at most 1 us"),
+    ),
+    time_row("bridge_turn", "a turn of a Rust future that gives way ten times"),
     *(tcp_row(size, count) for size in TCP_KIBIBYTES for count in TCP_CONNECTIONS),
 )

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import bridge
 import machine
 import tcp
 from placement import Placement, children_on
@@ -23,6 +25,8 @@ from rows import Row, select
 HERE = Path(__file__).resolve().parent
 WORKER = HERE / "worker.py"
 PEERS = ("asyncio", "uvloop", "rloop", tcp.FLOOR, "aioxide", "aioxide-factory")
+#: Only when asked for: modes that look at what a program does.
+MODES = ("aioxide-strict", "aioxide-debug", "asyncio-debug")
 #: Seconds one sample may take before it counts as hung; the longest takes about five.
 PATIENCE = 120
 NOT_INSTALLED = 3
@@ -35,6 +39,7 @@ class Bench:
         self.options = options
         self.placement = Placement.choose()
         self.programs: tcp.Programs | None = None
+        self.environment = dict(os.environ)
         described = machine.describe() | {"pinning": self.placement.describe()}
         settings = {name: getattr(options, name) for name in ("alternations", "seconds", "clock")}
         self.results = Results(rows, {}, described, settings)
@@ -68,6 +73,15 @@ class Bench:
             self.results.rows = [row for row in self.results.rows if not row.is_tcp]
         else:
             self.results.peers[tcp.FLOOR] = "a bare epoll server in Rust, the floor"
+
+    def prepare_bridge(self) -> None:
+        if not any(row.is_bridge for row in self.results.rows):
+            return
+        try:
+            self.environment[bridge.FOLDER] = str(bridge.build(self.options.python))
+        except (OSError, subprocess.CalledProcessError) as error:
+            say(f"the bridge rows are left out, their extensions cannot be built: {error}")
+            self.results.rows = [row for row in self.results.rows if not row.is_bridge]
 
     def measure(self) -> None:
         workloads = dict.fromkeys(row.workload for row in self.results.rows)
@@ -116,7 +130,14 @@ class Bench:
     def worker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [self.options.python, WORKER, *arguments]
         with children_on(self.placement.measured):
-            return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+            return subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+                env=self.environment,
+            )
 
 
 def main() -> int:
@@ -127,6 +148,7 @@ def main() -> int:
         raise SystemExit(str(error)) from None
     bench = Bench(options, rows)
     bench.find_peers()
+    bench.prepare_bridge()
     bench.measure()
     page = markdown(bench.results)
     print(page)
@@ -155,8 +177,8 @@ def parse_arguments() -> argparse.Namespace:
     options = parser.parse_args()
     options.alternations = options.alternations or (3 if options.quick else 7)
     options.seconds = options.seconds or (0.1 if options.quick else 0.3)
-    if unknown := set(options.peers) - set(PEERS):
-        parser.error(f"no such peer: {', '.join(sorted(unknown))}; peers are: {', '.join(PEERS)}")
+    if unknown := set(options.peers) - {*PEERS, *MODES}:
+        parser.error(f"no such peer: {', '.join(sorted(unknown))}; peers are: {', '.join((*PEERS, *MODES))}")
     if options.alternations < 1:
         parser.error("--alternations: at least one")
     return options

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import re
 import threading
 import time
@@ -16,8 +17,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-# Each thread and process gets a pipe, and a program may usually open no more than 1024 files.
-COUNTS = {"coroutines": 100_000, "threads": 400, "processes": 10}
+# A million coroutines at once, where there is memory for them. Each thread and process gets a pipe, and a
+# program may usually open no more than 1024 files.
+ROOMY = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 4 * 2**30
+COUNTS = {"coroutines": 1_000_000 if ROOMY else 100_000, "threads": 400, "processes": 10}
 SWITCHES, PRIVATE = 5_000, re.compile(r"\nPrivate_\w+: +(\d+) kB")
 FRESH = multiprocessing.get_context("spawn")  # A new interpreter each; a forked one shares memory at first.
 
