@@ -118,3 +118,8 @@ pub use threads::{ThreadPoolExecutor, run_in_executor, to_thread};
 pub use timeouts::{Timeout, timeout, timeout_at, wait_for};
 pub use timers::{TimerKey, Timers};
 pub use watchdog::{Watchdog, watch};
+
+/// The chapter on Rust in `docs/`, so that its examples are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rust.md")]
+struct Chapter;
