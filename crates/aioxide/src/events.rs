@@ -19,6 +19,8 @@
 #![forbid(unsafe_code)]
 
 mod handles;
+#[cfg(feature = "tokio")]
+mod parking;
 mod running;
 
 use std::cell::{Cell, RefCell};
@@ -376,26 +378,8 @@ impl Loop {
         Arc::clone(self.engine.borrow().poller())
     }
 
-    pub(crate) fn watch_fd(&self, fd: std::os::fd::RawFd) -> io::Result<()> {
-        self.engine.borrow().poller().add(fd, crate::poller::Interest::READABLE)
-    }
-
     pub(crate) fn probe(&self) -> Arc<crate::probe::Probe> {
         Arc::clone(self.engine.borrow().probe())
-    }
-
-    /// Notes who is to be woken when something becomes ready on this very thread.
-    pub(crate) fn park(&self, waker: &Waker) {
-        let former = self.parked.replace(Some(waker.clone()));
-        self.is_parked.set(true);
-        drop(former);
-    }
-
-    /// Notes that the driver is back.
-    pub(crate) fn forget_parked(&self) {
-        self.is_parked.set(false);
-        let waker = self.parked.take();
-        drop(waker);
     }
 
     #[cold]
