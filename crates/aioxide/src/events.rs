@@ -19,6 +19,8 @@
 #![forbid(unsafe_code)]
 
 mod handles;
+#[cfg(feature = "tokio")]
+mod parking;
 mod running;
 
 use std::cell::{Cell, RefCell};
@@ -272,9 +274,10 @@ impl Loop {
         match entry {
             Entry::Task(task) => step(self, &task),
             Entry::Root => self.run_root(root),
-            Entry::Wake(waker) => waker.wake(),
+            Entry::Wake(task) => task.schedule(),
+            Entry::WakeForeign(waker) => waker.wake(),
             Entry::Call(call) => self.run_callback(|| call.run()),
-            Entry::Send(call) => self.run_callback(call),
+            Entry::Send(call) => self.run_callback(*call),
         }
         if let Some(started) = started {
             let took = crate::clock::now().saturating_duration_since(started);
@@ -314,7 +317,7 @@ impl Loop {
                         task.schedule();
                     }
                 }
-                Remote::Call(call) => self.push(Entry::Send(call)),
+                Remote::Call(call) => self.push(Entry::Send(Box::new(call))),
             }
         }
         if self.engine.borrow().timers.is_empty() {
@@ -326,7 +329,8 @@ impl Loop {
                 break;
             };
             match entry {
-                Entry::Wake(waker) => waker.wake(),
+                Entry::Wake(task) => task.schedule(),
+                Entry::WakeForeign(waker) => waker.wake(),
                 other => self.push(other),
             }
         }
@@ -376,26 +380,8 @@ impl Loop {
         Arc::clone(self.engine.borrow().poller())
     }
 
-    pub(crate) fn watch_fd(&self, fd: std::os::fd::RawFd) -> io::Result<()> {
-        self.engine.borrow().poller().add(fd, crate::poller::Interest::READABLE)
-    }
-
     pub(crate) fn probe(&self) -> Arc<crate::probe::Probe> {
         Arc::clone(self.engine.borrow().probe())
-    }
-
-    /// Notes who is to be woken when something becomes ready on this very thread.
-    pub(crate) fn park(&self, waker: &Waker) {
-        let former = self.parked.replace(Some(waker.clone()));
-        self.is_parked.set(true);
-        drop(former);
-    }
-
-    /// Notes that the driver is back.
-    pub(crate) fn forget_parked(&self) {
-        self.is_parked.set(false);
-        let waker = self.parked.take();
-        drop(waker);
     }
 
     #[cold]
@@ -494,18 +480,33 @@ impl Drop for Loop {
 /// Who is told of what nobody else would hear of.
 type Handler = Rc<dyn Fn(&Report)>;
 
-/// What the ready queue and the timers hold.
+/// What the ready queue and the timers hold: two words, which pass in registers.
 pub(crate) enum Entry {
     /// A task to be resumed.
     Task(TaskRef),
     /// The main task is to be resumed.
     Root,
-    /// Somebody who waits for a timer.
-    Wake(LocalWaker),
+    /// A task that waits for a timer, and is woken when that has expired.
+    Wake(TaskRef),
+    /// The same, behind a waker that is not ours.
+    WakeForeign(Box<Waker>),
     /// A callback.
     Call(Rc<Call>),
     /// A function from another thread.
-    Send(Box<dyn FnOnce() + Send>),
+    Send(Box<Box<dyn FnOnce() + Send>>),
+}
+
+const _: () = assert!(size_of::<Entry>() == 2 * size_of::<usize>(), "an entry is two words");
+
+impl Entry {
+    /// Makes the timer entry of somebody who waits.
+    #[inline]
+    pub(crate) fn wake(waker: LocalWaker) -> Entry {
+        match waker {
+            LocalWaker::Task(task) => Entry::Wake(task),
+            LocalWaker::Foreign(waker) => Entry::WakeForeign(Box::new(waker)),
+        }
+    }
 }
 
 /// The engine's own reference to the inbox, and the loop's.

@@ -206,50 +206,58 @@ impl From<TaskError> for io::Error {
 /// The panic of a task or of a function in a thread.
 #[derive(Clone)]
 pub struct Panicked {
-    message: Arc<str>,
-    payload: Arc<Mutex<Option<Box<dyn Any + Send>>>>,
+    // One word: what a step returns fits into registers.
+    panic: Arc<Panic>,
 }
 
 impl Panicked {
     pub(crate) fn new(payload: Box<dyn Any + Send>) -> Panicked {
         let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-            (Some(text), _) => Arc::from(*text),
-            (_, Some(text)) => Arc::from(text.as_str()),
-            _ => Arc::from("a panic without a text"),
+            (Some(text), _) => Box::from(*text),
+            (_, Some(text)) => Box::from(text.as_str()),
+            _ => Box::from("a panic without a text"),
         };
         Panicked {
-            message,
-            payload: Arc::new(Mutex::new(Some(payload))),
+            panic: Arc::new(Panic {
+                message,
+                payload: Mutex::new(Some(payload)),
+            }),
         }
     }
 
     /// Returns the panic's text.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.panic.message
     }
 
     /// Goes on panicking here.
     pub fn resume(self) -> ! {
-        let payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let payload = self.panic.payload.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A copy of this value has been resumed before: the text is left.
-        let payload = payload.unwrap_or_else(|| Box::new(self.message.to_string()));
+        let payload = payload.unwrap_or_else(|| Box::new(self.panic.message.to_string()));
         std::panic::resume_unwind(payload)
     }
 }
 
 impl fmt::Debug for Panicked {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Panicked").field(&self.message).finish()
+        formatter.debug_tuple("Panicked").field(&self.message()).finish()
     }
 }
 
 impl fmt::Display for Panicked {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "panicked: {}", self.message)
+        write!(formatter, "panicked: {}", self.message())
     }
 }
 
 impl Error for Panicked {}
+
+/// What the copies of a [`Panicked`] share.
+struct Panic {
+    message: Box<str>,
+    payload: Mutex<Option<Box<dyn Any + Send>>>,
+}
 
 /// What `wait_for` and the timeouts return instead of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]

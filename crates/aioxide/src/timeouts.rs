@@ -186,7 +186,7 @@ impl State {
         let key = with_current(|running| {
             running
                 .expect("no running event loop")
-                .set_timer(when, Entry::Wake(waker))
+                .set_timer(when, Entry::wake(waker))
         });
         self.timer.set(Some(key));
     }

@@ -1,5 +1,10 @@
 //! `run` and `Runner`.
 
+#![expect(
+    clippy::async_yields_async,
+    reason = "runs hand their tasks on to what comes after them"
+)]
+
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;

@@ -296,10 +296,9 @@ fn groups_nest() {
                     Ok(())
                 });
                 match inner.await {
-                    Err(TaskGroupError::Cancelled(cancelled)) => Err(Error::Cancelled(cancelled)),
+                    Err(TaskGroupError::Cancelled(cancelled)) => Err::<(), _>(Error::Cancelled(cancelled)),
                     other => panic!("{other:?}"),
                 }
-                .map(|()| ())
             });
             sleep(Duration::from_secs(1)).await?;
             Err::<(), _>(Error::Failed("outer"))

@@ -92,7 +92,7 @@ fn wait_driven(
     py: Python<'_>,
     io: &Io,
     driver: aioxide::Driver,
-    events: &mut Vec<aioxide::Event>,
+    events: &mut Vec<aioxide::PollEvent>,
     timeout: Option<Duration>,
 ) -> std::io::Result<()> {
     io.poller.wait(events, Some(Duration::ZERO))?;

@@ -329,7 +329,7 @@ macro_rules! gather {
     };
 }
 
-/// Tuples of futures that [`gather!`](crate::gather) takes.
+/// Tuples of futures that [`gather!`](crate::gather!) takes.
 pub trait GatherTuple {
     /// The results, or the first error.
     type Output;

@@ -94,7 +94,7 @@ impl Sleep {
 
     fn set_timer(&mut self, when: Deadline, context: &Context<'_>) {
         let waker = LocalWaker::new(context.waker());
-        let entry = Entry::Wake(waker.clone());
+        let entry = Entry::wake(waker.clone());
         let key = with_current(|running| running.expect("no running event loop").set_timer(when, entry));
         self.state = State::Timed(key, waker);
     }
