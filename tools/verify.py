@@ -25,7 +25,7 @@ from project import ROOT
 __all__ = ("PARTS",)
 
 PARTS = {
-    "rust": "cargo's tests of the engine and of the repository checks",
+    "rust": "cargo's tests of the crate and of the repository checks, and the tour in Rust",
     "tools": "the tests of these tools",
     "debug": "reference counts, where a debug build of Python is installed",
     "python": "pytest tests/",
@@ -52,6 +52,7 @@ def main() -> int:
     outcomes: list[Outcome] = []
     if "rust" in options.only:
         outcomes.append(play(rust()))
+        outcomes.append(play(Part("tour", "rust", [sys.executable, "tools/rust_examples.py"])))
     if "tools" in options.only:
         outcomes.append(play(tools(found[-1])))
     if "debug" in options.only and debug.debug_interpreters():

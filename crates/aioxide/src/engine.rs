@@ -25,8 +25,12 @@ use crate::probe::Probe;
 use crate::timers::Timers;
 
 /// A loop's ready queue, timers, poller, inbox, budget, probe and clock.
+///
+/// `H` is what is queued on the loop's own thread, `S` what other threads may send. They are the same
+/// unless a loop queues what must not leave its thread, as the Rust face does: it then empties the
+/// inbox itself.
 #[derive(Debug)]
-pub struct Engine<H> {
+pub struct Engine<H, S = H> {
     /// Handles to run, first in first out.
     pub ready: VecDeque<H>,
     /// Handles to run later.
@@ -34,7 +38,7 @@ pub struct Engine<H> {
     /// When to poll while handles are ready.
     pub budget: PollBudget,
     poller: Arc<Poller>,
-    inbox: Arc<Inbox<H>>,
+    inbox: Arc<Inbox<S>>,
     probe: Arc<Probe>,
     clock: Clock,
 }
@@ -54,6 +58,22 @@ impl<H> Engine<H> {
     /// # Errors
     /// When the process or the system has no descriptor left.
     pub fn with(policy: PollPolicy, clock: Clock) -> io::Result<Engine<H>> {
+        Engine::open(policy, clock)
+    }
+
+    /// Moves what other threads have sent to the end of the ready queue.
+    #[inline]
+    pub fn drain_inbox(&mut self) {
+        self.inbox.drain(&mut self.ready);
+    }
+}
+
+impl<H, S> Engine<H, S> {
+    /// Opens an engine whose inbox holds another type than its ready queue.
+    ///
+    /// # Errors
+    /// When the process or the system has no descriptor left.
+    pub fn open(policy: PollPolicy, clock: Clock) -> io::Result<Engine<H, S>> {
         let poller = Poller::new()?;
         let inbox = Inbox::new()?;
         poller.add(inbox.fd(), Interest::READABLE)?;
@@ -99,12 +119,6 @@ impl<H> Engine<H> {
     pub fn end_wait(&mut self) {
         self.inbox.end_sleep();
         self.probe.polled();
-    }
-
-    /// Moves what other threads have sent to the end of the ready queue.
-    #[inline]
-    pub fn drain_inbox(&mut self) {
-        self.inbox.drain(&mut self.ready);
     }
 
     /// Moves the timers whose deadline is not later than `now` to the end of the ready queue,
@@ -165,7 +179,7 @@ impl<H> Engine<H> {
 
     /// Returns the inbox. Other threads hold a clone of it.
     #[inline]
-    pub const fn inbox(&self) -> &Arc<Inbox<H>> {
+    pub const fn inbox(&self) -> &Arc<Inbox<S>> {
         &self.inbox
     }
 

@@ -57,24 +57,69 @@
 //! ```
 
 #![deny(unsafe_code)]
+#![deny(missing_docs)]
 
 mod budget;
+mod cancellation;
 mod clock;
+mod contextvars;
 mod driver;
 mod engine;
+mod events;
+mod exceptions;
 mod fds;
+mod futures;
+mod hosting;
 mod inbox;
+mod locks;
 mod poller;
 mod probe;
+mod queues;
+mod reports;
+mod runners;
 mod sys;
+mod taskgroups;
+mod tasks;
+pub mod testing;
+mod threads;
+mod timeouts;
 mod timers;
+mod waiters;
+mod watchdog;
 
 pub use budget::{PollBudget, PollPolicy};
 pub use clock::{Clock, Deadline, now};
+pub use contextvars::{Context, ContextVar, Token, copy_context};
 pub use driver::Driver;
 pub use engine::Engine;
+pub use events::{EventLoop, Handle, LoopSender, Strictness, TimerHandle, get_running_loop};
+pub use exceptions::{Cancelled, InvalidStateError, Panicked, TaskError, TimeoutError};
 pub use fds::FdTable;
+pub use futures::Future;
 pub use inbox::Inbox;
-pub use poller::{Event, Interest, Poller};
+pub use locks::{
+    Barrier, BarrierError, BoundedSemaphore, BrokenBarrierError, Condition, Event, Lock, LockGuard, Permit,
+    ReleasedTooOften, Semaphore,
+};
+pub use poller::{Event as PollEvent, Interest, Poller};
 pub use probe::{Probe, Sample};
+pub use queues::{
+    CalledTooOften, Heap, LifoQueue, PriorityQueue, PutError, Queue, QueueEmpty, QueueError, QueueFull, QueueOf,
+    QueueShutDown, Stack, Store,
+};
+pub use reports::{Report, ReportKind, SLOW_STEP};
+pub use runners::{Runner, RunnerBuilder, run};
+pub use taskgroups::{ExceptionGroup, TaskGroup, TaskGroupError};
+pub use tasks::{
+    AnyTask, AsCompleted, FutureExt, Gather, GatherAll, GatherTuple, ReturnWhen, Shield, Sleep, Task, TaskBuilder,
+    all_tasks, as_completed, create_task, current_task, gather, gather_all, shield, sleep, sleep_until, wait,
+};
+pub use threads::{ThreadPoolExecutor, run_in_executor, to_thread};
+pub use timeouts::{Timeout, timeout, timeout_at, wait_for};
 pub use timers::{TimerKey, Timers};
+pub use watchdog::{Watchdog, watch};
+
+/// The chapter on Rust in `docs/`, so that its examples are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rust.md")]
+struct Chapter;

@@ -2,11 +2,20 @@
 
 #![expect(
     unsafe_code,
-    reason = "std offers no safe way from a number to a borrowed descriptor"
+    reason = "std offers no safe way from a number to a borrowed descriptor, nor to a scoped thread-local"
 )]
 
+pub(crate) mod current;
 mod descriptor;
+#[cfg(feature = "tokio")]
+mod nested;
+#[cfg(feature = "tokio")]
+mod timer;
 mod wake;
 
 pub(crate) use descriptor::with_descriptor;
+#[cfg(feature = "tokio")]
+pub(crate) use nested::{NestedPoller, nest};
+#[cfg(feature = "tokio")]
+pub(crate) use timer::TimerFd;
 pub(crate) use wake::WakeFd;

@@ -102,7 +102,7 @@ struct Io {
     /// The poller waits, with the GIL released, and nobody has woken it up yet.
     asleep: Cell<bool>,
     /// Taken while the loop polls.
-    events: Cell<Vec<aioxide::Event>>,
+    events: Cell<Vec<aioxide::PollEvent>>,
 }
 
 /// The native base of the loop.

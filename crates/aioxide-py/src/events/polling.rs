@@ -92,7 +92,7 @@ fn wait_driven(
     py: Python<'_>,
     io: &Io,
     driver: aioxide::Driver,
-    events: &mut Vec<aioxide::Event>,
+    events: &mut Vec<aioxide::PollEvent>,
     timeout: Option<Duration>,
 ) -> std::io::Result<()> {
     io.poller.wait(events, Some(Duration::ZERO))?;
@@ -140,7 +140,7 @@ pub fn receive(io: &Io) {
 }
 
 /// Puts the handles of ready descriptors into the ready queue; then lets the native transports work.
-fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::Event]) -> PyResult<()> {
+fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::PollEvent]) -> PyResult<()> {
     if events.is_empty() {
         return Ok(());
     }

@@ -1,0 +1,128 @@
+//! `EventLoop`: the running loop, as programs see it.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Handle, Loop, Strictness, TimerHandle};
+use crate::clock::Deadline;
+use crate::inbox::Inbox;
+use crate::probe::Probe;
+use crate::reports::Report;
+use crate::sys::current::with_current;
+use crate::tasks::Remote;
+
+/// Returns the loop that runs this very code.
+///
+/// # Panics
+/// When none does, with asyncio's words.
+///
+/// ```
+/// aioxide::run(async {
+///     let running = aioxide::get_running_loop();
+///     let future = aioxide::Future::new();
+///     let setter = future.clone();
+///     running.call_soon(move || setter.set_result(42).unwrap());
+///     assert_eq!(future.await, Ok(42));
+/// });
+/// ```
+pub fn get_running_loop() -> EventLoop {
+    try_running_loop().expect("no running event loop")
+}
+
+/// Returns the loop that runs this very code, if one does.
+pub(crate) fn try_running_loop() -> Option<EventLoop> {
+    let running = with_current(|running| running?.upgrade())?;
+    Some(EventLoop { running })
+}
+
+/// The loop of a running program.
+///
+/// Holding it keeps the loop's memory, not its tasks: they end with [`run`](crate::run).
+#[derive(Clone)]
+pub struct EventLoop {
+    running: Rc<Loop>,
+}
+
+impl EventLoop {
+    /// Returns the time on the loop's clock.
+    pub fn time(&self) -> Deadline {
+        self.running.now()
+    }
+
+    /// Calls `callback` as soon as what is ready now has run.
+    pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Handle {
+        self.running.call_soon(Box::new(callback))
+    }
+
+    /// Calls `callback` after `delay`.
+    pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
+        self.call_at(self.time().saturating_add(delay), callback)
+    }
+
+    /// Calls `callback` at a time of the loop's clock.
+    pub fn call_at(&self, when: Deadline, callback: impl FnOnce() + 'static) -> TimerHandle {
+        self.running.call_at(when, Box::new(callback))
+    }
+
+    /// Returns what other threads use to call functions on the loop's thread.
+    pub fn sender(&self) -> LoopSender {
+        LoopSender {
+            inbox: Arc::clone(self.running.inbox()),
+        }
+    }
+
+    /// Sets who is told of what nobody else would hear of. The default writes to standard error.
+    pub fn set_exception_handler(&self, handler: impl Fn(&Report) + 'static) {
+        self.running.set_handler(Rc::new(handler));
+    }
+
+    /// Turns strict mode, asyncio's debug mode, on or off.
+    pub fn set_strictness(&self, strict: Strictness) {
+        self.running.set_strictness(strict);
+    }
+
+    /// Returns the loop's counters, which any thread may read: see [`watch`](crate::watch).
+    pub fn probe(&self) -> Arc<Probe> {
+        self.running.probe()
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tasks = self.running.all_tasks().len();
+        formatter.debug_struct("EventLoop").field("tasks", &tasks).finish()
+    }
+}
+
+impl PartialEq for EventLoop {
+    fn eq(&self, other: &EventLoop) -> bool {
+        Rc::ptr_eq(&self.running, &other.running)
+    }
+}
+
+impl Eq for EventLoop {}
+
+/// Calls functions on a loop's thread, from any thread.
+#[derive(Clone)]
+pub struct LoopSender {
+    inbox: Arc<Inbox<Remote>>,
+}
+
+impl LoopSender {
+    /// Calls `callback` on the loop's thread. When the loop has ended, `callback` is dropped sooner or
+    /// later and never called.
+    pub fn call_soon_threadsafe(&self, callback: impl FnOnce() + Send + 'static) {
+        let sent = self.inbox.push(Remote::Call(Box::new(callback)));
+        debug_assert!(sent.is_ok(), "the eventfd can be written");
+    }
+}
+
+impl fmt::Debug for LoopSender {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("LoopSender").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,216 @@
+//! `Future`: the place where a callback leaves a result.
+//!
+//! States: `Pending → Done`, or `Pending → Cancelled`. Callbacks and awaiters are told once, at the change.
+//!
+//! Counterpart: `Lib/asyncio/futures.py`.
+//! Differs from asyncio: there is no `set_exception`: the result of a `Future<Result<T, E>>` may be an
+//! error. The unqualified name is asyncio's; Rust's trait is `std::future::Future`.
+
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::{IntoFuture, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::cancellation::Checkpoint;
+use crate::exceptions::{Cancelled, Delivery, InvalidStateError};
+use crate::sys::current::with_current;
+use crate::tasks::LocalWaker;
+
+/// A result that comes later. Copies of it are the same future: one waits, another sets the result.
+///
+/// # Cancellation
+/// Who is cancelled while he awaits a future cancels the future, as in asyncio.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Future, get_running_loop, run};
+/// use std::time::Duration;
+///
+/// run(async {
+///     let future = Future::new();
+///     let sensor = future.clone();
+///     get_running_loop().call_later(Duration::from_millis(1), move || sensor.set_result("21.5 °C").unwrap());
+///     assert_eq!(future.clone().await, Ok("21.5 °C"));
+///     assert!(future.set_result("22 °C").is_err());
+/// });
+/// ```
+pub struct Future<T> {
+    state: Rc<RefCell<State<T>>>,
+}
+
+impl<T> Future<T> {
+    /// Makes a future that is pending.
+    pub fn new() -> Future<T> {
+        Future {
+            state: Rc::new(RefCell::new(State::Pending(Listeners {
+                waiting: Vec::new(),
+                callbacks: Vec::new(),
+            }))),
+        }
+    }
+
+    /// Sets the result, and tells everybody who waits.
+    ///
+    /// # Errors
+    /// When the future is done or cancelled; the result is dropped then.
+    pub fn set_result(&self, result: T) -> Result<(), InvalidStateError> {
+        self.finish(State::Done(result))
+    }
+
+    /// Cancels the future, and tells everybody who waits. Returns `false` when it is done or cancelled.
+    pub fn cancel(&self) -> bool {
+        self.cancel_with_delivery(Delivery::new(None))
+    }
+
+    /// As [`Future::cancel`], with a message that the error carries.
+    pub fn cancel_with(&self, message: impl Into<String>) -> bool {
+        self.cancel_with_delivery(Delivery::new(Some(Arc::from(message.into()))))
+    }
+
+    /// Returns whether it is done or cancelled.
+    pub fn done(&self) -> bool {
+        !matches!(&*self.state.borrow(), State::Pending(_))
+    }
+
+    /// Returns whether it is cancelled.
+    pub fn cancelled(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Cancelled(_))
+    }
+
+    /// Calls `callback` in a turn after the future is done or cancelled; at once when no loop runs then.
+    pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + 'static)
+    where
+        T: 'static,
+    {
+        let future = self.clone();
+        let callback: Box<dyn FnOnce()> = Box::new(move || callback(&future));
+        if let State::Pending(listeners) = &mut *self.state.borrow_mut() {
+            listeners.callbacks.push(callback);
+            return;
+        }
+        call_back(callback);
+    }
+
+    fn cancel_with_delivery(&self, delivery: Arc<Delivery>) -> bool {
+        self.finish(State::Cancelled(delivery)).is_ok()
+    }
+
+    fn finish(&self, state: State<T>) -> Result<(), InvalidStateError> {
+        if self.done() {
+            return Err(InvalidStateError);
+        }
+        let State::Pending(listeners) = self.state.replace(state) else {
+            return Err(InvalidStateError);
+        };
+        for waker in listeners.waiting {
+            waker.wake();
+        }
+        listeners.callbacks.into_iter().for_each(call_back);
+        Ok(())
+    }
+}
+
+impl<T: Clone> Future<T> {
+    /// Returns the result, or the cancellation; `None` while the future is pending.
+    pub fn result(&self) -> Option<Result<T, Cancelled>> {
+        match &*self.state.borrow() {
+            State::Pending(_) => None,
+            State::Done(result) => Some(Ok(result.clone())),
+            State::Cancelled(delivery) => Some(Err(Cancelled::of(Arc::clone(delivery)))),
+        }
+    }
+
+    async fn wait(self) -> Result<T, Cancelled> {
+        let mut checkpoint = Checkpoint::new();
+        poll_fn(|context| self.poll_result(&mut checkpoint, context)).await
+    }
+
+    fn poll_result(&self, checkpoint: &mut Checkpoint, context: &Context<'_>) -> Poll<Result<T, Cancelled>> {
+        if let Some(result) = self.result() {
+            if let Some(cancelled) = checkpoint.cancelled() {
+                return Poll::Ready(Err(cancelled));
+            }
+            checkpoint.leave();
+            return Poll::Ready(result.inspect_err(adopt));
+        }
+        if let Some(message) = checkpoint.request() {
+            self.cancel_with_delivery(Delivery::new(message));
+            return self.poll_result(&mut Checkpoint::new(), context);
+        }
+        if let State::Pending(listeners) = &mut *self.state.borrow_mut()
+            && !listeners.waiting.iter().any(|known| known.will_wake(context.waker()))
+        {
+            listeners.waiting.push(LocalWaker::new(context.waker()));
+        }
+        if let Some(message) = checkpoint.suspend_or_request(context) {
+            self.cancel_with_delivery(Delivery::new(message));
+            return self.poll_result(&mut Checkpoint::new(), context);
+        }
+        Poll::Pending
+    }
+}
+
+impl<T: Clone + 'static> IntoFuture for Future<T> {
+    type Output = Result<T, Cancelled>;
+    type IntoFuture = Pin<Box<dyn std::future::Future<Output = Self::Output>>>;
+
+    /// Waits for the result and copies it: a future may be awaited as often as you like.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.wait())
+    }
+}
+
+impl<T> Clone for Future<T> {
+    /// Makes another handle of the same future.
+    fn clone(&self) -> Future<T> {
+        Future {
+            state: Rc::clone(&self.state),
+        }
+    }
+}
+
+impl<T> Default for Future<T> {
+    fn default() -> Future<T> {
+        Future::new()
+    }
+}
+
+impl<T> fmt::Debug for Future<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &*self.state.borrow() {
+            State::Pending(_) => "pending",
+            State::Done(_) => "done",
+            State::Cancelled(_) => "cancelled",
+        };
+        formatter.debug_tuple("Future").field(&state).finish()
+    }
+}
+
+enum State<T> {
+    Pending(Listeners),
+    Done(T),
+    Cancelled(Arc<Delivery>),
+}
+
+struct Listeners {
+    waiting: Vec<LocalWaker>,
+    callbacks: Vec<Box<dyn FnOnce()>>,
+}
+
+fn call_back(callback: Box<dyn FnOnce()>) {
+    with_current(|running| match running {
+        Some(running) => drop(running.call_soon(callback)),
+        None => callback(),
+    });
+}
+
+/// Counts the cancellation of a future as one of the task that awaits it.
+fn adopt(cancelled: &Cancelled) {
+    let delivery = Arc::clone(cancelled.delivery());
+    with_current(|running| running?.cancel_ref()).inspect(|owner| owner.adopt(delivery));
+}

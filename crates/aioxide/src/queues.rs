@@ -1,0 +1,254 @@
+//! `Queue`, `PriorityQueue`, `LifoQueue`: items on their way from task to task.
+//!
+//! One type, over three stores. A wake-up is a hint, as in asyncio: who is woken looks again, and who is
+//! cancelled with a wake-up in his hands passes it on, so that none is lost.
+//!
+//! ```text
+//! Open ──► shutdown ──► ShutDown: puts fail, gets fail when it is empty
+//! ```
+//!
+//! Counterpart: `Lib/asyncio/queues.py`.
+//! Differs from asyncio: an item that could not be put comes back inside of the error.
+
+#![forbid(unsafe_code)]
+
+mod errors;
+mod stores;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+pub use errors::{CalledTooOften, PutError, QueueEmpty, QueueError, QueueFull, QueueShutDown};
+pub use stores::{Heap, Stack, Store};
+
+use crate::exceptions::Cancelled;
+use crate::waiters::{WaitList, wait_in};
+
+/// A queue: first in, first out.
+///
+/// ```
+/// use aioxide::{Queue, TaskGroup, run};
+///
+/// run(async {
+///     let queue = Queue::new(1);
+///     let sum = TaskGroup::<aioxide::QueueError>::scope(async |group| {
+///         group.create_task(async {
+///             for item in 1..=3 {
+///                 queue.put(item).await?;
+///             }
+///             queue.shutdown();
+///             Ok(())
+///         });
+///         let mut sum = 0;
+///         while let Ok(item) = queue.get().await {
+///             sum += item;
+///         }
+///         Ok(sum)
+///     });
+///     assert_eq!(sum.await.unwrap(), 6);
+/// });
+/// ```
+pub type Queue<T> = QueueOf<std::collections::VecDeque<T>>;
+
+/// A queue that gives the smallest item first.
+///
+/// ```
+/// let queue = aioxide::PriorityQueue::new(0);
+/// for item in [3, 1, 2] {
+///     queue.put_nowait(item).unwrap();
+/// }
+/// assert_eq!(queue.get_nowait(), Ok(1));
+/// ```
+pub type PriorityQueue<T> = QueueOf<Heap<T>>;
+
+/// A queue that gives the newest item first.
+///
+/// ```
+/// let queue = aioxide::LifoQueue::new(0);
+/// for item in [3, 1, 2] {
+///     queue.put_nowait(item).unwrap();
+/// }
+/// assert_eq!(queue.get_nowait(), Ok(2));
+/// ```
+pub type LifoQueue<T> = QueueOf<Stack<T>>;
+
+/// What [`Queue`], [`PriorityQueue`] and [`LifoQueue`] have in common.
+pub struct QueueOf<S> {
+    items: RefCell<S>,
+    /// The largest number of items; zero for any number.
+    size: usize,
+    shut_down: Cell<bool>,
+    getters: WaitList,
+    putters: WaitList,
+    /// Items that were put and not reported as done.
+    unfinished: Cell<usize>,
+    joiners: WaitList,
+}
+
+impl<S: Store> QueueOf<S> {
+    /// Makes an empty queue for `size` items, or for any number if that is zero.
+    pub fn new(size: usize) -> QueueOf<S> {
+        QueueOf {
+            items: RefCell::new(S::default()),
+            size,
+            shut_down: Cell::new(false),
+            getters: WaitList::new(),
+            putters: WaitList::new(),
+            unfinished: Cell::new(0),
+            joiners: WaitList::new(),
+        }
+    }
+
+    /// Puts an item in, and waits for a place if there is none.
+    ///
+    /// # Cancellation
+    /// The item comes back inside of the error.
+    ///
+    /// # Errors
+    /// The cancellation, or that the queue is shut down.
+    pub async fn put(&self, item: S::Item) -> Result<(), PutError<S::Item>> {
+        while !self.shut_down.get() && self.full() {
+            if let Err(cancelled) = wait_in(&self.putters, || self.pass_on_place()).await {
+                return Err(PutError {
+                    item,
+                    cause: QueueError::Cancelled(cancelled),
+                });
+            }
+        }
+        self.put_nowait(item).map_err(|full| PutError {
+            item: full.into_item(),
+            cause: QueueError::ShutDown(QueueShutDown),
+        })
+    }
+
+    /// Puts an item in.
+    ///
+    /// # Errors
+    /// When there is no place, or the queue is shut down; the item comes back.
+    pub fn put_nowait(&self, item: S::Item) -> Result<(), QueueFull<S::Item>> {
+        if self.shut_down.get() || self.full() {
+            return Err(QueueFull::new(item));
+        }
+        self.items.borrow_mut().push(item);
+        self.unfinished.set(self.unfinished.get() + 1);
+        self.getters.wake_first();
+        Ok(())
+    }
+
+    /// Takes an item out, and waits for one if there is none.
+    ///
+    /// # Cancellation
+    /// No item is lost: it is taken out in the step that returns it.
+    ///
+    /// # Errors
+    /// The cancellation, or that the queue is shut down and empty.
+    pub async fn get(&self) -> Result<S::Item, QueueError> {
+        loop {
+            if let Ok(item) = self.get_nowait() {
+                return Ok(item);
+            }
+            if self.shut_down.get() {
+                return Err(QueueError::ShutDown(QueueShutDown));
+            }
+            wait_in(&self.getters, || self.pass_on_item()).await?;
+        }
+    }
+
+    /// Takes an item out.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn get_nowait(&self) -> Result<S::Item, QueueEmpty> {
+        let item = self.items.borrow_mut().pop().ok_or(QueueEmpty)?;
+        self.putters.wake_first();
+        Ok(item)
+    }
+
+    /// Reports that an item that was taken out is dealt with.
+    ///
+    /// # Errors
+    /// When that was reported of all items already.
+    pub fn task_done(&self) -> Result<(), CalledTooOften> {
+        let left = self.unfinished.get().checked_sub(1).ok_or(CalledTooOften)?;
+        self.unfinished.set(left);
+        if left == 0 {
+            self.joiners.wake_all();
+        }
+        Ok(())
+    }
+
+    /// Waits until all items that were put in are dealt with.
+    ///
+    /// # Cancellation
+    /// Ends the wait.
+    ///
+    /// # Errors
+    /// Only the cancellation.
+    pub async fn join(&self) -> Result<(), Cancelled> {
+        if self.unfinished.get() > 0 {
+            wait_in(&self.joiners, || {}).await?;
+        }
+        Ok(())
+    }
+
+    /// Shuts the queue down: nothing can be put in any more; what is in it can still be taken out.
+    pub fn shutdown(&self) {
+        self.shut_down.set(true);
+        self.getters.wake_all();
+        self.putters.wake_all();
+    }
+
+    /// Shuts the queue down and returns what was in it, which counts as dealt with.
+    pub fn shutdown_immediate(&self) -> S {
+        let items = self.items.take();
+        self.unfinished.set(self.unfinished.get().saturating_sub(items.len()));
+        self.shutdown();
+        if self.unfinished.get() == 0 {
+            self.joiners.wake_all();
+        }
+        items
+    }
+
+    /// Returns how many items are in it.
+    pub fn qsize(&self) -> usize {
+        self.items.borrow().len()
+    }
+
+    /// Returns the largest number of items; zero for any number.
+    pub const fn maxsize(&self) -> usize {
+        self.size
+    }
+
+    /// Returns whether it has no item.
+    pub fn empty(&self) -> bool {
+        self.qsize() == 0
+    }
+
+    /// Returns whether it has no place.
+    pub fn full(&self) -> bool {
+        self.size > 0 && self.qsize() >= self.size
+    }
+
+    fn pass_on_item(&self) {
+        if !self.empty() {
+            self.getters.wake_first();
+        }
+    }
+
+    fn pass_on_place(&self) {
+        if !self.full() {
+            self.putters.wake_first();
+        }
+    }
+}
+
+impl<S: Store> fmt::Debug for QueueOf<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Queue");
+        shown.field("qsize", &self.qsize()).field("maxsize", &self.size);
+        shown
+            .field("getters", &self.getters.len())
+            .field("putters", &self.putters.len())
+            .finish()
+    }
+}

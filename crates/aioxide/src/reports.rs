@@ -1,0 +1,76 @@
+//! Reports: what nobody else would be told, for the loop's exception handler.
+//!
+//! Counterpart: `BaseEventLoop.call_exception_handler` and its context.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::exceptions::Panicked;
+use crate::tasks::{AnyTask, TaskRef};
+
+/// Something that went wrong where nobody waits for it.
+#[derive(Clone, Debug)]
+pub struct Report {
+    kind: ReportKind,
+    task: Option<AnyTask>,
+}
+
+impl Report {
+    pub(crate) fn new(kind: ReportKind, task: Option<&TaskRef>) -> Report {
+        Report {
+            kind,
+            task: task.cloned().map(AnyTask::new),
+        }
+    }
+
+    /// Returns what happened.
+    pub const fn kind(&self) -> &ReportKind {
+        &self.kind
+    }
+
+    /// Returns the task that it happened in.
+    pub const fn task(&self) -> Option<&AnyTask> {
+        self.task.as_ref()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            ReportKind::NeverRetrieved(panicked) => {
+                write!(
+                    formatter,
+                    "the task's panic was never retrieved: {}",
+                    panicked.message()
+                )?;
+            }
+            ReportKind::Callback(panicked) => write!(formatter, "a callback panicked: {}", panicked.message())?,
+            ReportKind::SwallowedCancel => formatter.write_str("the task swallowed its cancellation")?,
+            ReportKind::SlowStep(duration) => write!(formatter, "a step took {:.3} s", duration.as_secs_f64())?,
+        }
+        match &self.task {
+            Some(task) => write!(formatter, " (task '{}')", task.name()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a [`Report`] tells of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ReportKind {
+    /// A task panicked, and nobody holds it.
+    NeverRetrieved(Panicked),
+    /// A callback panicked.
+    Callback(Panicked),
+    /// A task was cancelled and returned as if nothing had been (strict mode). A task that means to do
+    /// so calls `uncancel`.
+    SwallowedCancel,
+    /// A step held up the loop for longer than [`SLOW_STEP`](crate::SLOW_STEP) (strict mode).
+    SlowStep(Duration),
+}
+
+/// How long a step may take in strict mode without being reported: asyncio's `slow_callback_duration`.
+pub const SLOW_STEP: Duration = Duration::from_millis(100);
