@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from project import ROOT
 
@@ -76,12 +78,21 @@ def play(program: Path, environment: dict[str, str]) -> bool:
     return status == 0
 
 
+def lesson_module() -> Any:
+    """Load ``examples/mariadb.py``: these tools have a module of that name, too."""
+    spec = importlib.util.spec_from_file_location("lesson_mariadb", ROOT / "examples" / "mariadb.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 @contextlib.contextmanager
 def mysql() -> Iterator[dict[str, str]]:
     """Start a database where one can be had, and say in environment variables where it is."""
-    sys.path.insert(0, str(ROOT / "examples"))
-    import mariadb  # type: ignore[import-not-found]  # A module of the examples.
-
+    mariadb = lesson_module()
     try:
         with mariadb.server() as server:
             named = {

@@ -37,7 +37,9 @@ async fn nap(pool: Pool) -> Result<(), Failed> {
 async fn lesson(pool: &Pool, table: &str) -> Result<(), Failed> {
     let mut connection = pool.get_conn().await?;
     connection
-        .query_drop(format!("CREATE TABLE {table} (name VARCHAR(40) PRIMARY KEY, height INT)"))
+        .query_drop(format!(
+            "CREATE TABLE {table} (name VARCHAR(40) PRIMARY KEY, height INT)"
+        ))
         .await?;
     let mountains = [("Großglockner", 3798), ("富士山", 3776), ("Etna", 3357)];
     connection
@@ -75,7 +77,10 @@ fn main() -> Result<(), Failed> {
         let pool = Pool::new(options);
         let table = format!("aioxide_lesson_{}", std::process::id());
         let result = lesson(&pool, &table).await;
-        pool.get_conn().await?.query_drop(format!("DROP TABLE IF EXISTS {table}")).await?;
+        pool.get_conn()
+            .await?
+            .query_drop(format!("DROP TABLE IF EXISTS {table}"))
+            .await?;
         pool.disconnect().await?;
         result
     })
