@@ -1,4 +1,5 @@
-"""The tour in Rust: builds the crate's examples and runs them all, in the order of the Python tour.
+"""The tour in Rust: builds the crate's examples and runs them all, in the order of the Python tour; and the tests
+that need a database.
 
 ``rust_examples.py --list`` prints the names. Most of them wait for most of the time, so several run at once.
 """
@@ -42,6 +43,7 @@ def main() -> int:
         together = [name for name in found if name not in MEASURING]
         passed = list(pool.map(lambda name: play(folder / name, environment), together))
         passed += [play(folder / name, environment) for name in found if name in MEASURING]
+        passed.append(test_databases(environment))
     print(f"{sum(passed)} passed, {len(passed) - sum(passed)} failed")
     return 0 if all(passed) else 1
 
@@ -87,6 +89,12 @@ def lesson_module() -> Any:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def test_databases(environment: dict[str, str]) -> bool:
+    """Run the tests of sqlx; without a database they pass over it."""
+    command = ["cargo", "test", "--quiet", "-p", "aioxide", "--test", "databases"]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=False).returncode == 0
 
 
 @contextlib.contextmanager
