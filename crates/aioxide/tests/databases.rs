@@ -12,7 +12,7 @@ fn options() -> Option<MySqlConnectOptions> {
     let host = env::var("AIOXIDE_MYSQL_HOST").ok()?;
     let mut options = MySqlConnectOptions::new().host(&host);
     if let Ok(port) = env::var("AIOXIDE_MYSQL_PORT") {
-        options = options.port(port.parse().unwrap());
+        options = options.port(port.parse().expect("a number"));
     }
     if let Ok(user) = env::var("AIOXIDE_MYSQL_USER") {
         options = options.username(&user);
@@ -36,7 +36,7 @@ fn with_pool(test: impl AsyncFnOnce(MySqlPool)) {
             .max_connections(5)
             .connect_with(options)
             .await
-            .unwrap();
+            .expect("the server that is named answers");
         test(pool.clone()).await;
         pool.close().await;
     });
