@@ -116,7 +116,12 @@ impl Loop {
     }
 
     pub(crate) fn set_timer(&self, when: Deadline, entry: Entry) -> TimerKey {
-        self.engine.borrow_mut().timers.insert(when, entry)
+        let key = self.engine.borrow_mut().timers.insert(when, entry);
+        if self.is_parked.get() {
+            // A task of tokio's sets it: the driver has said already how long it may sleep.
+            self.unpark();
+        }
+        key
     }
 
     /// Takes a timer back. What it held is released when nothing is borrowed.
@@ -363,8 +368,13 @@ impl Loop {
         self.engine.borrow_mut().end_wait();
     }
 
-    /// Moves a manual clock to the next timer; returns whether there was one.
+    /// Moves a manual clock to the next timer, unless something comes from a thread first; returns
+    /// whether it was moved.
     pub(crate) fn jump(&self) -> bool {
+        // In this order: a thread sends its result before it is finished.
+        if self.threads.unfinished() > 0 || !self.inbox.is_empty() {
+            return false;
+        }
         let engine = self.engine.borrow();
         match engine.timers.next_deadline() {
             Some(next) if !next.is_never() => engine.clock().advance_to(next),

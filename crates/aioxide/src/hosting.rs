@@ -52,7 +52,8 @@ fn sleep_alone(running: &Loop) -> io::Result<()> {
 /// they are not.
 fn sleep_virtually(running: &Loop) -> io::Result<bool> {
     if running.threads().unfinished() > 0 {
-        return running.wait(None);
+        // Not for ever: a thread sends its result, and is finished only then, which wakes nobody.
+        return running.wait(Some(GRACE));
     }
     if running.wait(Some(grace(running)))? || running.jump() {
         return Ok(true);

@@ -148,7 +148,7 @@ impl ThreadPoolExecutor {
 
     /// Returns how many functions were handed over and have not returned.
     pub(crate) fn unfinished(&self) -> usize {
-        self.pool.jobs.load(Ordering::Relaxed)
+        self.pool.jobs.load(Ordering::Acquire)
     }
 }
 
@@ -226,7 +226,8 @@ impl Pool {
     fn work(&self) {
         while let Some(job) = self.next_job() {
             job();
-            self.jobs.fetch_sub(1, Ordering::Relaxed);
+            // After the result was sent: who sees this, sees that, too.
+            self.jobs.fetch_sub(1, Ordering::Release);
         }
     }
 

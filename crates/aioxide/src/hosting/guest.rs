@@ -65,6 +65,14 @@ impl Host {
         running.foreign_wakers() > 0 || self.runtime.handle().metrics().num_alive_tasks() > 0
     }
 
+    /// Takes back the timer of a sleep in tokio: expired, it would end every sleep of our own poller.
+    fn disarm(&self) -> io::Result<()> {
+        match self.nested.get() {
+            Some(nested) if nested.is_timer_set.replace(false) => nested.timer.set(None),
+            _ => Ok(()),
+        }
+    }
+
     fn nested(&self, running: &Loop) -> io::Result<&Nested> {
         if let Some(nested) = self.nested.get() {
             return Ok(nested);
@@ -104,6 +112,7 @@ impl Driver<'_> {
             if !must_yield && !self.host.is_needed(running) {
                 // A program that has nothing in tokio does not pay for it.
                 if running.is_idle() {
+                    self.host.disarm()?;
                     sleep_alone(running)?;
                 } else {
                     running.collect();
@@ -128,7 +137,7 @@ impl Driver<'_> {
         let running = self.running;
         let nested = self.host.nested(running)?;
         let mut timeout = running.begin_sleep();
-        if timeout != Some(Duration::ZERO) && running.is_virtual() && running.threads().unfinished() == 0 {
+        if timeout != Some(Duration::ZERO) && running.is_virtual() {
             timeout = Some(super::GRACE);
         }
         let is_late = timeout == Some(Duration::ZERO) || nested.is_ready(running, timeout, context)?;
