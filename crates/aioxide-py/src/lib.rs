@@ -24,6 +24,7 @@ mod gather;
 mod handles;
 mod imports;
 mod object;
+mod overrides;
 mod serving;
 mod sleep;
 mod sslproto;

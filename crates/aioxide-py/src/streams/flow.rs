@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
 use super::draining::{DrainHelper, layouts};
-use super::overrides::{Group, Overrides};
+use crate::overrides::{Group, Overrides};
 use super::{assign, finish_waiter};
 use crate::coroutines::coroutine;
 use crate::futures::is_debug;

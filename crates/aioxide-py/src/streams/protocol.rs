@@ -16,7 +16,7 @@ use pyo3::types::{PyBool, PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefRe
 
 use super::draining::layouts;
 use super::flow::{DRAINING, FlowControlled, FlowState, flow_methods};
-use super::overrides::{Group, Overrides};
+use crate::overrides::{Group, Overrides};
 use super::{assign, feeding, finish_waiter};
 use crate::futures::{FutureBody, FutureLike};
 use crate::handles::bind_parts;

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
 use super::buffer::ReadBuffer;
-use super::overrides::{Group, Overrides};
+use crate::overrides::{Group, Overrides};
 use super::{assign, feeding, reading};
 use crate::futures::is_debug;
 use crate::handles::bind_parts;
