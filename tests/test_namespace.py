@@ -18,6 +18,9 @@ NATIVE = {
     "EventLoop",
     "Future",
     "Handle",
+    "LifoQueue",
+    "PriorityQueue",
+    "Queue",
     "Runner",
     "StreamReader",
     "StreamReaderProtocol",
@@ -52,6 +55,9 @@ OWN = {
     "uninstall",
     "watch",
 }
+
+if sys.version_info < (3, 13):
+    OWN.add("QueueShutDown")
 
 SUBMODULES = sorted(
     name for name, value in vars(asyncio).items() if inspect.ismodule(value) and name != "sys"
@@ -90,7 +96,7 @@ def test_a_star_import_gives_every_exported_name():
     assert set(aioxide.__all__) <= names.keys()
     assert names["Task"] is aioxide.Task
     assert names["gather"] is aioxide.gather
-    assert names["Queue"] is asyncio.Queue
+    assert names["Queue"] is aioxide.Queue
 
 
 @pytest.mark.parametrize("submodule", SUBMODULES)

@@ -46,7 +46,6 @@ if _typing.TYPE_CHECKING:
         locks as locks,
         log as log,
         protocols as protocols,
-        queues as queues,
         sslproto as sslproto,
         streams as streams,
         subprocess as subprocess,
@@ -68,6 +67,7 @@ else:
         timeout,
         timeout_at,
     )
+    from .queues import LifoQueue, PriorityQueue, Queue, QueueShutDown
     from .streams import (
         StreamReader,
         StreamReaderProtocol,
@@ -90,6 +90,10 @@ __all__ = [
     "EventLoopPolicy",
     "Future",
     "Handle",
+    "LifoQueue",
+    "PriorityQueue",
+    "Queue",
+    "QueueShutDown",
     "Runner",
     "Strict",
     "StrictModeError",

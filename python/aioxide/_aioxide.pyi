@@ -45,6 +45,7 @@ __all__ = [
     "SSLTransport",
     "SSLProtocol",
     "LoopCore",
+    "QueueCore",
     "StreamReaderCore",
     "StreamWriterCore",
     "FlowControlCore",
@@ -992,6 +993,61 @@ class LoopCore:
     def _watched_fds(self) -> dict[int, int]: ...
     def _epoll_fd(self) -> int: ...
     def _drive(self, capsule: Any, /) -> bool: ...
+
+@disjoint_base
+class QueueCore:
+    """The native base of queues. Source: ``asyncio.queues``."""
+
+    _maxsize: Any
+    _queue: Any
+    _getters: Any
+    _putters: Any
+    _unfinished_tasks: int
+    _finished: Any
+    _is_shutdown: bool
+    _loop: asyncio.AbstractEventLoop | None
+
+    def __init__(self, maxsize: int = 0) -> None: ...
+    @property
+    def maxsize(self) -> int:
+        """How many items fill it; 0 or less: it is never full."""
+
+    def qsize(self) -> int:
+        """Return the number of items."""
+
+    def empty(self) -> bool:
+        """Return whether there is no item."""
+
+    def full(self) -> bool:
+        """Return whether there are ``maxsize`` items."""
+
+    def put(self, item: Any) -> Coroutine[Any, Any, None]:
+        """Add an item, waiting until there is room. QueueShutDown after ``shutdown()``."""
+
+    def put_nowait(self, item: Any) -> None:
+        """Add an item. QueueFull if there is no room."""
+
+    def get(self) -> Coroutine[Any, Any, Any]:
+        """Take an item out, waiting until there is one. QueueShutDown if none will come."""
+
+    def get_nowait(self) -> Any:
+        """Take an item out. QueueEmpty if there is none."""
+
+    def task_done(self) -> None:
+        """Say that an item which was taken out is dealt with. ValueError if all were."""
+
+    def join(self) -> Coroutine[Any, Any, None]:
+        """Wait until all items are dealt with."""
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """Let no more items in, and wake all who wait; ``immediate`` forgets the items that are there."""
+
+    def _init(self, maxsize: int, /) -> None: ...
+    def _put(self, item: Any, /) -> None: ...
+    def _get(self) -> Any: ...
+    def _format(self) -> str: ...
+    def _wakeup_next(self, waiters: Any, /) -> None: ...
+    def _get_loop(self) -> asyncio.AbstractEventLoop: ...
 
 @disjoint_base
 class StreamReaderCore:

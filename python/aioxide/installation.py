@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import asyncio.events
 import asyncio.futures
+import asyncio.queues
 import asyncio.streams
 import asyncio.taskgroups
 import asyncio.tasks
@@ -22,7 +23,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from . import namespace, streams
+from . import namespace, queues, streams
 from ._aioxide import Future, Task, Timeout, create_task, gather, sleep, timeout, timeout_at
 from .events import EventLoop, new_event_loop
 from .policy import EventLoopPolicy
@@ -94,6 +95,11 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
         (module, name, getattr(streams, name))
         for name in asyncio.streams.__all__
         for module in (asyncio, asyncio.streams)
+    ),
+    *(
+        (module, name, getattr(queues, name))
+        for name in ("Queue", "PriorityQueue", "LifoQueue")
+        for module in (asyncio, asyncio.queues)
     ),
 ]
 if sys.version_info >= (3, 12):

@@ -90,6 +90,14 @@ pub struct Imports {
     pub transport_socket: Py<PyAny>,
     /// `aioxide.streams`, the cold parts of streams.
     pub streams: Py<PyAny>,
+    /// `aioxide.queues`, the classes and exceptions of queues.
+    pub queues: Py<PyAny>,
+    /// `collections.deque`.
+    pub deque: Py<PyAny>,
+    /// `heapq.heappush`.
+    pub heappush: Py<PyAny>,
+    /// `heapq.heappop`.
+    pub heappop: Py<PyAny>,
 }
 
 static IMPORTS: PyOnceLock<Imports> = PyOnceLock::new();
@@ -161,6 +169,10 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         socket: py.import("socket")?.getattr("socket")?.unbind(),
         transport_socket: py.import("asyncio.trsock")?.getattr("TransportSocket")?.unbind(),
         streams: py.import("aioxide.streams")?.into_any().unbind(),
+        queues: py.import("aioxide.queues")?.into_any().unbind(),
+        deque: py.import("collections")?.getattr("deque")?.unbind(),
+        heappush: py.import("heapq")?.getattr("heappush")?.unbind(),
+        heappop: py.import("heapq")?.getattr("heappop")?.unbind(),
     })
 }
 

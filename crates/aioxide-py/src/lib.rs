@@ -7,6 +7,8 @@
 //! | `gather` | one future for the results of many |
 //! | `timeouts` | `timeout()`, `timeout_at()` |
 //! | `taskgroups` | the children of a `TaskGroup` |
+//! | `queues` | `Queue` and its like |
+//! | `mixins`, `deque`, `overrides` | what queues, locks and streams share |
 //! | `coroutines` | coroutines without a Python frame |
 //! | `handles` | what the loop was asked to run |
 //! | `events` | the loop |
@@ -17,13 +19,17 @@
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
 mod coroutines;
+mod deque;
 mod errors;
 mod events;
 mod futures;
 mod gather;
 mod handles;
 mod imports;
+mod mixins;
 mod object;
+mod overrides;
+mod queues;
 mod serving;
 mod sleep;
 mod sslproto;
@@ -91,6 +97,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("WritePipeTransport", transports::pipes::build_write(py)?)?;
     module.add("Listener", serving::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
+    module.add("QueueCore", queues::build(py)?)?;
     module.add("StreamReaderCore", streams::build_reader(py)?)?;
     module.add("StreamWriterCore", streams::build_writer(py)?)?;
     module.add("FlowControlCore", streams::build_flow_control(py)?)?;

@@ -11,7 +11,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
 use super::draining::{DrainHelper, layouts};
-use super::overrides::{Group, Overrides};
 use super::{assign, finish_waiter};
 use crate::coroutines::coroutine;
 use crate::futures::is_debug;
@@ -21,6 +20,7 @@ use crate::object::{
     Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, getter_setter, init_slots,
     method_noargs, method_one, setattr_slot,
 };
+use crate::overrides::{Group, Overrides};
 
 /// The flow control of a protocol.
 pub struct FlowState {

@@ -7,7 +7,7 @@
 //! ```
 //! Each type is the base of a Python class in `aioxide.streams`, which adds asyncio's class of the same name as
 //! another base: so `isinstance` holds, and what is cold is inherited. Where a subclass or an instance replaces a
-//! method that native code would bypass, the method is called (`overrides.rs`).
+//! method that native code would bypass, the method is called (`overrides`).
 //! A transport of any kind gives a protocol that [`takes_bytes`] what it received through [`feed`].
 //! Counterpart: `Lib/asyncio/streams.py`.
 
@@ -17,7 +17,6 @@ mod buffer;
 mod draining;
 mod feeding;
 mod flow;
-mod overrides;
 mod protocol;
 mod reader;
 mod reading;

@@ -16,7 +16,6 @@ use pyo3::types::{PyBool, PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefRe
 
 use super::draining::layouts;
 use super::flow::{DRAINING, FlowControlled, FlowState, flow_methods};
-use super::overrides::{Group, Overrides};
 use super::{assign, feeding, finish_waiter};
 use crate::futures::{FutureBody, FutureLike};
 use crate::handles::bind_parts;
@@ -25,6 +24,7 @@ use crate::object::{
     Body, BodyOf, Layout, Native, Returned, Slot, TypeBuilder, Visitor, as_exact, as_native, finalize_slot, getter,
     getter_setter, init_slots, method_noargs, method_one, setattr_slot,
 };
+use crate::overrides::{Group, Overrides};
 
 /// The body of a `StreamReaderProtocol`.
 pub struct ProtocolBody {

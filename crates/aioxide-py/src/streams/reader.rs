@@ -14,7 +14,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
 use super::buffer::ReadBuffer;
-use super::overrides::{Group, Overrides};
 use super::{assign, feeding, reading};
 use crate::futures::is_debug;
 use crate::handles::bind_parts;
@@ -23,6 +22,7 @@ use crate::object::{
     Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, getter, getter_setter, init_slots,
     setattr_slot,
 };
+use crate::overrides::{Group, Overrides};
 
 /// The body of a `StreamReader`.
 pub struct ReaderBody {
