@@ -25,8 +25,13 @@ def markdown(results: Results) -> str:
         parts.append("## Scheduling, timers, memory\n")
         parts.append(table(results, scheduling, [peer for peer in results.peers if peer != "epoll"]))
     if network:
-        parts.append("## TCP: CPU time of the server per request\n")
-        parts.append(table(results, network, list(results.peers)))
+        floor = [row for row in network if row.has_floor]
+        others = [row for row in network if not row.has_floor]
+        parts.append("## Network: CPU time of the server per request\n")
+        if floor:
+            parts.append(table(results, floor, list(results.peers)))
+        if others:
+            parts.append(table(results, others, [peer for peer in results.peers if peer != "epoll"]))
     parts.extend(footnotes(results))
     return "\n".join(parts)
 

@@ -13,6 +13,8 @@ __all__ = ("ROWS", "TCP_CONNECTIONS", "TCP_KIBIBYTES", "Limit", "Row", "Target",
 
 TCP_KIBIBYTES = (1, 10, 100)
 TCP_CONNECTIONS = (10, 100)
+#: The first words of the workloads that are servers.
+SERVED = ("tcp", "stream", "line", "sock", "tls", "handshake", "unix", "udp")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ class Row:
 
     @property
     def is_tcp(self) -> bool:
+        """Whether a server is measured, from outside."""
+        return self.workload.partition("_")[0] in SERVED
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether the bare epoll server does the same."""
         return self.workload.startswith("tcp_")
 
     @property
@@ -83,6 +91,14 @@ def tcp_row(kibibytes: int, connections: int) -> Row:
     name = f"tcp_{kibibytes}k_{connections}"
     title = f"TCP echo, {kibibytes} KiB, {connections} connections"
     return Row(name, title, name, "server_cpu", "us CPU", tuple(targets))
+
+
+def served_row(name: str, title: str, *targets: Target) -> Row:
+    return Row(name, title, name, "server_cpu", "us CPU", targets)
+
+
+def no_dearer_than(peer: str) -> Target:
+    return Target(peer, 1.0, f"no dearer than {peer}")
 
 
 def parked_rows(workload: str, title: str) -> tuple[Row, Row]:
@@ -132,4 +148,20 @@ ROWS: tuple[Row, ...] = (
     ),
     time_row("bridge_turn", "a turn of a Rust future that gives way ten times"),
     *(tcp_row(size, count) for size in TCP_KIBIBYTES for count in TCP_CONNECTIONS),
+    served_row("stream_1k_10", "streams echo, 1 KiB, 10 connections", faster(1.8)),
+    served_row("line_16_1", "`readline()` of lines of 16 bytes, per line", faster(3)),
+    served_row("sock_1k_10", "`sock_recv`, `sock_sendall` echo, 1 KiB, 10 connections", faster(1.5)),
+    served_row("unix_1k_10", "unix socket echo, 1 KiB, 10 connections", no_dearer_than("uvloop")),
+    served_row("udp_1k_10", "datagram echo, 1 KiB, 10 peers", faster(1.3)),
+    *(
+        served_row(
+            f"tls_{size}k_10",
+            f"TLS echo, {size} KiB, 10 connections",
+            faster(1.5),
+            Target("asyncio", 1.5, "1.5x asyncio"),
+        )
+        for size in TCP_KIBIBYTES
+    ),
+    served_row("handshake_1_10", "TLS connection: handshake, one byte, close", no_dearer_than("asyncio")),
+    time_row("spawn_wait", "start a process and wait for it", no_dearer_than("asyncio")),
 )

@@ -48,7 +48,6 @@ class Bench:
         """Keeps the peers that can run; one that is not installed is told and left out."""
         for peer in self.options.peers:
             if peer == tcp.FLOOR:
-                self.prepare_tcp()
                 continue
             completed = self.worker("describe", peer)
             if completed.returncode == NOT_INSTALLED:
@@ -63,6 +62,8 @@ class Bench:
             self.results.peers[peer] = described["version"]
             self.results.machine["python"] = described["python"]
 
+        self.prepare_tcp()
+
     def prepare_tcp(self) -> None:
         if not any(row.is_tcp for row in self.results.rows):
             return
@@ -72,7 +73,8 @@ class Bench:
             say(f"the TCP rows are left out, their load generator cannot be built: {error}")
             self.results.rows = [row for row in self.results.rows if not row.is_tcp]
         else:
-            self.results.peers[tcp.FLOOR] = "a bare epoll server in Rust, the floor"
+            if tcp.FLOOR in self.options.peers:
+                self.results.peers[tcp.FLOOR] = "a bare epoll server in Rust, the floor"
 
     def prepare_bridge(self) -> None:
         if not any(row.is_bridge for row in self.results.rows):
@@ -87,7 +89,7 @@ class Bench:
         workloads = dict.fromkeys(row.workload for row in self.results.rows)
         for workload in workloads:
             rows = [row for row in self.results.rows if row.workload == workload]
-            peers = [peer for peer in self.results.peers if rows[0].is_tcp or peer != tcp.FLOOR]
+            peers = [peer for peer in self.results.peers if rows[0].has_floor or peer != tcp.FLOOR]
             say(workload, end=" ")
             for _ in range(self.options.alternations):
                 for peer in peers:

@@ -1,4 +1,4 @@
-"""The TCP rows: a server on one CPU, a compiled load generator on another, and the server's CPU clock."""
+"""The network rows: a server on one CPU, a load generator on another, and the server's CPU clock."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ __all__ = ("FLOOR", "Programs", "Server", "build", "sample")
 FLOOR = "epoll"
 #: Seconds after which a server or a load generator that says nothing is given up.
 PATIENCE = 60
+
+#: Kinds of server that the compiled generator can drive; the others have one in Python.
+COMPILED = ("tcp", "stream", "sock")
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent / "target" / "benches"
@@ -55,28 +58,32 @@ class Server:
     programs: Programs
     placement: Placement
 
-    @property
-    def command(self) -> list[str | Path]:
+    def command(self, kind: str) -> list[str | Path]:
         if self.peer == FLOOR:
             return [self.programs.epoll_echo]
-        return [self.python, HERE / "echo_server.py", self.peer]
+        return [self.python, HERE / "echo_server.py", self.peer, kind]
+
+    def load(
+        self, kind: str, address: str, connections: str, length: int, seconds: float
+    ) -> list[str | Path]:
+        numbers = [address, connections, str(length), str(seconds)]
+        if kind in COMPILED:
+            return [self.programs.load, *numbers]
+        return [self.python, HERE / "load.py", kind, *numbers]
 
 
 def sample(server: Server, workload: str, seconds: float) -> Sample:
-    """One run of ``tcp_{size}k_{connections}`` against a fresh server."""
-    _, size, connections = workload.split("_")
-    length = int(size.removesuffix("k")) * 1024
+    """One run of ``{kind}_{size}_{connections}`` against a fresh server; the size is in bytes, or ``1k``."""
+    kind, size, connections = workload.split("_")
+    length = int(size.removesuffix("k")) * (1024 if size.endswith("k") else 1)
     placement = server.placement
-    with running(server.command, placement.measured) as serving:
-        port = line_of(serving).strip()
-        command: list[str | Path] = [
-            server.programs.load,
-            port,
-            connections,
-            str(length),
-            str(seconds),
-        ]
-        with running(command, placement.driver) as load:
+    with running(server.command(kind), placement.measured) as serving:
+        address = line_of(serving).strip()
+        command = server.load(kind, address, connections, length, seconds)
+        # The generator in Python is slower than the server. On the server's own CPU it sends a whole batch before
+        # the server runs, so that every server is measured under load, and none while it mostly sleeps.
+        driver = placement.driver if kind in COMPILED else placement.measured
+        with running(command, driver) as load:
             if line_of(load) != "warm\n":
                 raise RuntimeError(f"load generator: {errors_of(load)}")
             before = cpu_seconds(serving.pid)

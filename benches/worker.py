@@ -18,6 +18,7 @@ import peers
 from bridge import BRIDGE
 from measure import Measurement, repeat
 from memory import MEMORY
+from processes import PROCESSES
 from scheduling import SCHEDULING
 from timers import PROBES, TIMERS, poll_delay
 
@@ -67,7 +68,7 @@ def sample(peer: peers.Loaded, workload: str, minimum: float) -> Measurement:
         return MEMORY[workload](peer)
     if workload == "poll_delay":
         return poll_delay(peer, PROBES)
-    function, start = (SCHEDULING | TIMERS | BRIDGE)[workload]
+    function, start = (SCHEDULING | TIMERS | BRIDGE | PROCESSES)[workload]
     return repeat(partial(function, peer), start, minimum)
 
 
