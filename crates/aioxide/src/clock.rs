@@ -16,6 +16,17 @@ use rustix::time::{ClockId, clock_gettime};
 /// replaced it.
 ///
 /// Differs from asyncio: an integer, so it cannot be NaN, and two deadlines are equal or not.
+///
+/// ```
+/// use aioxide::Deadline;
+/// use std::time::Duration;
+///
+/// let start = Deadline::from_nanos(500);
+/// let end = start.saturating_add(Duration::from_nanos(250));
+/// assert_eq!(end.as_nanos(), 750);
+/// assert_eq!(start.saturating_duration_since(end), Duration::ZERO);
+/// assert!(start < end && Deadline::NEVER.is_never());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Deadline(u64);
 

@@ -102,6 +102,19 @@ impl<T> std::fmt::Debug for Token<T> {
 }
 
 /// The values of all context variables at one time.
+///
+/// ```
+/// use aioxide::{ContextVar, copy_context};
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// aioxide::run(async {
+///     let token = USER.set("alice");
+///     let mut copied = copy_context();
+///     USER.reset(token);
+///     assert_eq!((USER.get(), copied.run(|| USER.get())), (None, Some("alice")));
+/// });
+/// ```
 #[derive(Clone, Default)]
 pub struct Context {
     values: Option<Rc<Vec<(usize, Value)>>>,

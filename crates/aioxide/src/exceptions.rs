@@ -145,6 +145,17 @@ impl Delivery {
 }
 
 /// Why a task gave no result.
+///
+/// ```
+/// use aioxide::{TaskError, create_task, run};
+///
+/// run(async {
+///     match create_task(async { panic!("the disk is on fire") }).await {
+///         Err(TaskError::Panicked(panicked)) => assert_eq!(panicked.message(), "the disk is on fire"),
+///         other => panic!("{other:?}"),
+///     }
+/// });
+/// ```
 #[derive(Clone, Debug)]
 pub enum TaskError {
     /// It was cancelled before its first step, or while it waited in a foreign future; its code had no

@@ -73,6 +73,30 @@ pub type PriorityQueue<T> = QueueOf<Heap<T>>;
 pub type LifoQueue<T> = QueueOf<Stack<T>>;
 
 /// What [`Queue`], [`PriorityQueue`] and [`LifoQueue`] have in common.
+///
+/// ```
+/// use aioxide::{Queue, create_task, run};
+/// use std::rc::Rc;
+///
+/// run(async {
+///     let queue = Rc::new(Queue::new(2));
+///     let worker = Rc::clone(&queue);
+///     let worker = create_task(async move {
+///         let mut seen = Vec::new();
+///         while let Ok(item) = worker.get().await {
+///             seen.push(item);
+///             worker.task_done().unwrap();
+///         }
+///         seen
+///     });
+///     queue.put("spring").await.unwrap();
+///     queue.put_nowait("summer").unwrap();
+///     assert!(queue.full() && queue.put_nowait("autumn").unwrap_err().into_item() == "autumn");
+///     queue.join().await.unwrap();
+///     queue.shutdown();
+///     assert_eq!(worker.await.unwrap(), ["spring", "summer"]);
+/// });
+/// ```
 pub struct QueueOf<S> {
     items: RefCell<S>,
     /// The largest number of items; zero for any number.

@@ -11,6 +11,23 @@ use crate::exceptions::Panicked;
 use crate::tasks::{AnyTask, TaskRef};
 
 /// Something that went wrong where nobody waits for it.
+///
+/// ```
+/// use aioxide::{ReportKind, create_task, get_running_loop, run, sleep};
+/// use std::{cell::Cell, rc::Rc, time::Duration};
+///
+/// let told = Rc::new(Cell::new(false));
+/// let tell = Rc::clone(&told);
+/// run(async move {
+///     get_running_loop().set_exception_handler(move |report| {
+///         assert!(matches!(report.kind(), ReportKind::NeverRetrieved(_)) && report.task().is_some());
+///         tell.set(true);
+///     });
+///     drop(create_task(async { panic!("nobody waits for this") }));
+///     sleep(Duration::ZERO).await.unwrap();
+/// });
+/// assert!(told.get());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Report {
     kind: ReportKind,

@@ -156,6 +156,15 @@ impl fmt::Debug for Runner {
 }
 
 /// A loop to be made.
+///
+/// ```
+/// use aioxide::{Clock, Deadline, PollPolicy, Runner, Strictness, sleep};
+/// use std::time::Duration;
+///
+/// let builder = Runner::builder().polling(PollPolicy::Strict).strictness(Strictness::Strict);
+/// let runner = builder.clock(Clock::manual(Deadline::from_nanos(0))).build().unwrap();
+/// runner.run(async { sleep(Duration::from_secs(3600)).await.unwrap() }); // Takes no time.
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder makes nothing until `build`"]
 pub struct RunnerBuilder {

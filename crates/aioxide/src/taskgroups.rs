@@ -367,6 +367,38 @@ impl<E, T> Scope<'_, '_, E, T> {
 }
 
 /// Why a task group gave no result.
+///
+/// ```
+/// use aioxide::{Cancelled, TaskGroup, TaskGroupError, run, sleep};
+/// use std::time::Duration;
+///
+/// #[derive(Debug)]
+/// enum Error {
+///     Broken(&'static str),
+///     Cancelled(Cancelled),
+/// }
+///
+/// impl From<Cancelled> for Error {
+///     fn from(cancelled: Cancelled) -> Error {
+///         Error::Cancelled(cancelled)
+///     }
+/// }
+///
+/// run(async {
+///     let failing = TaskGroup::scope(async |group| {
+///         group.create_task(async { Ok::<_, Error>(sleep(Duration::from_secs(3600)).await?) });
+///         group.create_named_task(async { Err::<(), _>(Error::Broken("pipe")) }, "pipe".to_owned());
+///         assert_eq!(group.len(), 2);
+///         Ok(())
+///     });
+///     match failing.await {
+///         Err(TaskGroupError::Failed(errors)) => {
+///             assert!(matches!(errors.exceptions(), [Error::Broken("pipe")]) && errors.panics().is_empty());
+///         }
+///         other => panic!("{other:?}"),
+///     }
+/// });
+/// ```
 #[derive(Debug)]
 pub enum TaskGroupError<E> {
     /// Something failed: here is all that did.

@@ -71,6 +71,14 @@ where
 }
 
 /// A pool of threads. Dropping it waits for the jobs that it was given.
+///
+/// ```
+/// use aioxide::{ThreadPoolExecutor, run, run_in_executor};
+///
+/// let pool = ThreadPoolExecutor::new(2);
+/// let name = run(run_in_executor(&pool, || std::thread::current().name().map(str::to_owned)));
+/// assert_eq!(name.unwrap().as_deref(), Some("aioxide-1"));
+/// ```
 pub struct ThreadPoolExecutor {
     pool: Arc<Pool>,
     threads: RefCell<Vec<JoinHandle<()>>>,

@@ -111,6 +111,22 @@ pub async fn wait_for<F: StdFuture>(future: F, delay: impl Into<Option<Duration>
 }
 
 /// The deadline of a block.
+///
+/// ```
+/// use aioxide::{get_running_loop, run, sleep, timeout};
+/// use std::time::Duration;
+///
+/// run(async {
+///     let patient = timeout(Duration::from_millis(1), async |deadline| {
+///         let later = get_running_loop().time().saturating_add(Duration::from_secs(60));
+///         deadline.reschedule(later);
+///         assert_eq!(deadline.when(), Some(later));
+///         sleep(Duration::from_millis(5)).await.unwrap();
+///         deadline.expired()
+///     });
+///     assert_eq!(patient.await, Ok(false));
+/// });
+/// ```
 #[derive(Clone)]
 pub struct Timeout {
     state: Rc<State>,

@@ -42,6 +42,24 @@ pub(crate) fn try_running_loop() -> Option<EventLoop> {
 /// The loop of a running program.
 ///
 /// Holding it keeps the loop's memory, not its tasks: they end with [`run`](crate::run).
+///
+/// ```
+/// use aioxide::{Strictness, get_running_loop, run, sleep};
+/// use std::{cell::RefCell, rc::Rc, time::Duration};
+///
+/// let order = Rc::new(RefCell::new(Vec::new()));
+/// run(async {
+///     let running = get_running_loop();
+///     running.set_strictness(Strictness::Strict);
+///     let (soon, later) = (Rc::clone(&order), Rc::clone(&order));
+///     let timer = running.call_later(Duration::from_millis(1), move || later.borrow_mut().push("later"));
+///     running.call_soon(move || soon.borrow_mut().push("soon"));
+///     running.call_soon(|| unreachable!("it is taken back")).cancel();
+///     assert!(timer.when() > running.time());
+///     sleep(Duration::from_millis(5)).await.unwrap();
+/// });
+/// assert_eq!(*order.borrow(), ["soon", "later"]);
+/// ```
 #[derive(Clone)]
 pub struct EventLoop {
     running: Rc<Loop>,
@@ -107,6 +125,23 @@ impl PartialEq for EventLoop {
 impl Eq for EventLoop {}
 
 /// Calls functions on a loop's thread, from any thread.
+///
+/// ```
+/// use aioxide::{Future, get_running_loop, run};
+/// use std::cell::RefCell;
+///
+/// thread_local!(static ANSWER: RefCell<Option<Future<u32>>> = const { RefCell::new(None) });
+///
+/// run(async {
+///     let answer = Future::new();
+///     ANSWER.set(Some(answer.clone()));
+///     let sender = get_running_loop().sender();
+///     std::thread::spawn(move || {
+///         sender.call_soon_threadsafe(|| ANSWER.take().unwrap().set_result(42).unwrap());
+///     });
+///     assert_eq!(answer.await, Ok(42));
+/// });
+/// ```
 #[derive(Clone)]
 pub struct LoopSender {
     inbox: Arc<Inbox<Remote>>,

@@ -76,6 +76,22 @@ pub fn all_tasks() -> Vec<AnyTask> {
 }
 
 /// A task, whatever its result.
+///
+/// ```
+/// use aioxide::{create_task, run, sleep};
+/// use std::time::Duration;
+///
+/// run(async {
+///     let task = create_task(sleep(Duration::from_secs(3600)));
+///     task.set_name("nap");
+///     sleep(Duration::ZERO).await.unwrap();
+///     let any = (*task).clone();
+///     assert!(any.cancel_with("get up") && any.cancelling() == 1 && !any.done());
+///     assert_eq!(task.await.unwrap().unwrap_err().message(), Some("get up"));
+///     assert!(any.done() && any.cancelled() && !any.panicked());
+///     assert_eq!(&*any.name(), "nap");
+/// });
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct AnyTask {
     task: TaskRef,
@@ -184,6 +200,20 @@ impl fmt::Debug for AnyTask {
 /// # Errors
 /// Awaiting gives [`TaskError`]: a panic, or a cancellation that the task's code had no say in. Whatever
 /// the code returned, cancelled or not, is the result.
+///
+/// # Examples
+/// ```
+/// use aioxide::{create_task, run};
+///
+/// run(async {
+///     let mut task = create_task(async { 42 });
+///     assert!(task.result().is_none());
+///     task.join().await.unwrap();
+///     assert_eq!(task.result(), Some(&42));
+///     assert!(task.exception().is_none());
+///     assert_eq!(task.take_result().unwrap().unwrap(), 42);
+/// });
+/// ```
 pub struct Task<T> {
     any: AnyTask,
     output: Output<T>,

@@ -439,6 +439,8 @@ impl Drop for Children<'_> {
     fn drop(&mut self) {
         let error = TaskError::Cancelled(crate::exceptions::Cancelled::new(None));
         self.clear(&error, super::step::tell_end);
+        // A child that was woken in its last step is in the queue, which its block owns.
+        self.queue.disown();
     }
 }
 

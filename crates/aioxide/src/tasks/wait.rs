@@ -17,6 +17,17 @@ use crate::cancellation::Checkpoint;
 use crate::exceptions::Cancelled;
 
 /// What [`wait`] waits for.
+///
+/// ```
+/// use aioxide::{ReturnWhen, create_task, run, wait};
+///
+/// run(async {
+///     let ends = [Ok(1), Err("broken"), Ok(3)];
+///     let mut tasks = ends.map(|end| create_task(async move { end })).into();
+///     let done = wait(&mut tasks, ReturnWhen::FirstException(Result::is_err), None).await.unwrap();
+///     assert!(done.iter().any(|task| task.result() == Some(&Err("broken"))));
+/// });
+/// ```
 #[derive(Debug)]
 pub enum ReturnWhen<T> {
     /// The first task that ends.
