@@ -125,6 +125,9 @@ ROWS: tuple[Row, ...] = (
     time_row("timer_cancel", "`call_later` set and cancel", faster(5)),
     time_row("gather", "`gather` of 1000, per child"),
     time_row("queue_ping_pong", "queue ping-pong, per message"),
+    time_row("lock_contention", "`async with lock` around `sleep(0)`, 20 tasks"),
+    time_row("semaphore_contention", "`async with semaphore` of 3 around `sleep(0)`, 20 tasks"),
+    time_row("event_wait", "20 tasks wait for an event, per task"),
     time_row("timeout", "`timeout(10)` around `sleep(0)`"),
     time_row(
         "loop_create_close",

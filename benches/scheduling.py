@@ -20,6 +20,8 @@ __all__ = ("SCHEDULING",)
 
 SPINNING_TASKS = 100
 GATHERED = 1000
+#: Tasks that want the same lock.
+CONTENDERS = 20
 #: Rounds of `task_switch` whose order is checked.
 RECORDED = 3
 #: What tasks and futures hand on.
@@ -127,6 +129,50 @@ async def queue_ping_pong(size: int) -> int:
     return 2 * size
 
 
+async def contend(lock: asyncio.Lock | asyncio.Semaphore, size: int) -> int:
+    sleep = asyncio.sleep
+    inside = 0
+
+    async def enter() -> None:
+        nonlocal inside
+        for _ in repeat(None, size // CONTENDERS):
+            async with lock:
+                inside += 1
+                await sleep(0)
+
+    await asyncio.gather(*[enter() for _ in range(CONTENDERS)])
+    expect(inside, size // CONTENDERS * CONTENDERS, "blocks entered")
+    return inside
+
+
+async def lock_contention(size: int) -> int:
+    return await contend(asyncio.Lock(), size)
+
+
+async def semaphore_contention(size: int) -> int:
+    return await contend(asyncio.Semaphore(3), size)
+
+
+async def event_wait(size: int) -> int:
+    event = asyncio.Event()
+    woken = 0
+
+    async def wait() -> None:
+        nonlocal woken
+        await event.wait()
+        woken += 1
+
+    rounds = size // CONTENDERS
+    for _ in repeat(None, rounds):
+        event.clear()
+        waiting = asyncio.gather(*[wait() for _ in range(CONTENDERS)])
+        await asyncio.sleep(0)
+        event.set()
+        await waiting
+    expect(woken, rounds * CONTENDERS, "waiters woken")
+    return woken
+
+
 async def timeout(size: int) -> int:
     timeout, sleep = asyncio.timeout, asyncio.sleep
     for _ in repeat(None, size):
@@ -166,6 +212,9 @@ SCHEDULING: dict[str, tuple[Workload, int]] = {
     "call_soon": (on_a_loop(call_soon), 10_000),
     "gather": (on_a_loop(gather), 5),
     "queue_ping_pong": (on_a_loop(queue_ping_pong), 5_000),
+    "lock_contention": (on_a_loop(lock_contention), 5_000),
+    "semaphore_contention": (on_a_loop(semaphore_contention), 5_000),
+    "event_wait": (on_a_loop(event_wait), 5_000),
     "timeout": (on_a_loop(timeout), 5_000),
     "loop_create_close": (loop_create_close, 100),
 }

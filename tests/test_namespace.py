@@ -15,13 +15,17 @@ import aioxide
 
 #: The names of asyncio for which aioxide has something of its own.
 NATIVE = {
+    "BoundedSemaphore",
+    "Event",
     "EventLoop",
     "Future",
     "Handle",
     "LifoQueue",
+    "Lock",
     "PriorityQueue",
     "Queue",
     "Runner",
+    "Semaphore",
     "StreamReader",
     "StreamReaderProtocol",
     "StreamWriter",

@@ -43,7 +43,6 @@ if _typing.TYPE_CHECKING:
         coroutines as coroutines,
         exceptions as exceptions,
         futures as futures,
-        locks as locks,
         log as log,
         protocols as protocols,
         sslproto as sslproto,
@@ -67,6 +66,7 @@ else:
         timeout,
         timeout_at,
     )
+    from .locks import BoundedSemaphore, Event, Lock, Semaphore
     from .queues import LifoQueue, PriorityQueue, Queue, QueueShutDown
     from .streams import (
         StreamReader,
@@ -86,15 +86,19 @@ _prepare_extension()
 
 __all__ = [
     "BlockedReport",
+    "BoundedSemaphore",
+    "Event",
     "EventLoop",
     "EventLoopPolicy",
     "Future",
     "Handle",
     "LifoQueue",
+    "Lock",
     "PriorityQueue",
     "Queue",
     "QueueShutDown",
     "Runner",
+    "Semaphore",
     "Strict",
     "StrictModeError",
     "StreamReader",

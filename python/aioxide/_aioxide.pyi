@@ -45,6 +45,9 @@ __all__ = [
     "SSLTransport",
     "SSLProtocol",
     "LoopCore",
+    "LockCore",
+    "EventCore",
+    "SemaphoreCore",
     "QueueCore",
     "StreamReaderCore",
     "StreamWriterCore",
@@ -993,6 +996,80 @@ class LoopCore:
     def _watched_fds(self) -> dict[int, int]: ...
     def _epoll_fd(self) -> int: ...
     def _drive(self, capsule: Any, /) -> bool: ...
+
+@disjoint_base
+class LockCore:
+    """The native base of ``Lock``. Source: ``asyncio.locks``."""
+
+    _locked: bool
+    _waiters: Any
+    _loop: asyncio.AbstractEventLoop | None
+
+    def __init__(self) -> None: ...
+    def locked(self) -> bool:
+        """Return whether it cannot be acquired at once."""
+
+    def acquire(self) -> Coroutine[Any, Any, Literal[True]]:
+        """Acquire it, waiting if need be."""
+
+    def release(self) -> None:
+        """Release it."""
+
+    def __aenter__(self) -> Coroutine[Any, Any, None]: ...
+    def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> Coroutine[Any, Any, None]: ...
+    def _get_loop(self) -> asyncio.AbstractEventLoop: ...
+    def _wake_up_first(self) -> None: ...
+
+@disjoint_base
+class SemaphoreCore:
+    """The native base of semaphores. Source: ``asyncio.locks``."""
+
+    _value: Any
+    _bound_value: Any
+    _waiters: Any
+    _loop: asyncio.AbstractEventLoop | None
+
+    def __init__(self, value: int = 1) -> None: ...
+    def locked(self) -> bool:
+        """Return whether it cannot be acquired at once."""
+
+    def acquire(self) -> Coroutine[Any, Any, Literal[True]]:
+        """Acquire it, waiting if need be."""
+
+    def release(self) -> None:
+        """Release it."""
+
+    def __aenter__(self) -> Coroutine[Any, Any, None]: ...
+    def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> Coroutine[Any, Any, None]: ...
+    def _get_loop(self) -> asyncio.AbstractEventLoop: ...
+    def _wake_up_next(self) -> Any: ...
+
+@disjoint_base
+class EventCore:
+    """The native base of ``Event``. Source: ``asyncio.locks``."""
+
+    _value: bool
+    _waiters: Any
+    _loop: asyncio.AbstractEventLoop | None
+
+    def __init__(self) -> None: ...
+    def is_set(self) -> bool:
+        """Return whether the flag is set."""
+
+    def set(self) -> None:
+        """Set the flag and wake all who wait."""
+
+    def clear(self) -> None:
+        """Take the flag back."""
+
+    def wait(self) -> Coroutine[Any, Any, Literal[True]]:
+        """Wait until the flag is set."""
+
+    def _get_loop(self) -> asyncio.AbstractEventLoop: ...
 
 @disjoint_base
 class QueueCore:

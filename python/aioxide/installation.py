@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import asyncio.events
 import asyncio.futures
+import asyncio.locks
 import asyncio.queues
 import asyncio.streams
 import asyncio.taskgroups
@@ -23,7 +24,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from . import namespace, queues, streams
+from . import locks, namespace, queues, streams
 from ._aioxide import Future, Task, Timeout, create_task, gather, sleep, timeout, timeout_at
 from .events import EventLoop, new_event_loop
 from .policy import EventLoopPolicy
@@ -96,6 +97,7 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
         for name in asyncio.streams.__all__
         for module in (asyncio, asyncio.streams)
     ),
+    *((module, name, getattr(locks, name)) for name in locks.__all__ for module in (asyncio, asyncio.locks)),
     *(
         (module, name, getattr(queues, name))
         for name in ("Queue", "PriorityQueue", "LifoQueue")

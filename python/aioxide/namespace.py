@@ -69,6 +69,6 @@ def _continue_namesakes() -> None:
 
 
 #: Our modules that hide one of asyncio's: ``aioxide.events.AbstractEventLoop`` must be found all the same.
-_NAMESAKES = ("events", "queues", "runners", "sslproto", "streams", "taskgroups", "transports")
+_NAMESAKES = ("events", "locks", "queues", "runners", "sslproto", "streams", "taskgroups", "transports")
 
 _continue_namesakes()

@@ -7,7 +7,6 @@ Counterpart: ``Lib/asyncio/queues.py``.
 
 from __future__ import annotations
 
-import asyncio.locks
 import asyncio.queues
 from abc import ABCMeta
 from asyncio.queues import QueueEmpty, QueueFull
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import kinship
 from ._aioxide import QueueCore
+from .locks import Event
 
 if TYPE_CHECKING:
     # namespace.py adds it: what asyncio's module of this name has.
@@ -72,4 +72,4 @@ class LifoQueue(Queue, asyncio.queues.LifoQueue):  # type: ignore[type-arg]
 PLAIN = frozenset((Queue, PriorityQueue, LifoQueue))
 
 #: What ``join()`` waits for.
-Finished = asyncio.locks.Event
+Finished = Event

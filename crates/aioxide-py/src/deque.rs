@@ -141,6 +141,11 @@ impl Deque {
         Ok(list)
     }
 
+    /// Whether there has ever been one, or somebody has looked.
+    pub fn was_used(&self) -> bool {
+        !self.shared.is_empty() || self.native.borrow().capacity() > 0
+    }
+
     /// The container that holds them from now on; made by `class` from those that are there.
     pub fn share<'py>(&self, class: &Bound<'py, PyAny>) -> Returned<'py> {
         let py = class.py();

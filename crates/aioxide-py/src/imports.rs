@@ -92,6 +92,10 @@ pub struct Imports {
     pub streams: Py<PyAny>,
     /// `aioxide.queues`, the classes and exceptions of queues.
     pub queues: Py<PyAny>,
+    /// `aioxide.locks`, the classes of locks.
+    pub locks: Py<PyAny>,
+    /// Whether a semaphore's waiter that goes on wakes as many others as there are places (3.12.2), or one.
+    pub semaphores_wake_all: bool,
     /// `collections.deque`.
     pub deque: Py<PyAny>,
     /// `heapq.heappush`.
@@ -170,6 +174,12 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         transport_socket: py.import("asyncio.trsock")?.getattr("TransportSocket")?.unbind(),
         streams: py.import("aioxide.streams")?.into_any().unbind(),
         queues: py.import("aioxide.queues")?.into_any().unbind(),
+        locks: py.import("aioxide.locks")?.into_any().unbind(),
+        semaphores_wake_all: {
+            // What it returns came with the change.
+            let semaphore = py.import("asyncio.locks")?.getattr("Semaphore")?.call0()?;
+            !semaphore.call_method0("_wake_up_next")?.is_none()
+        },
         deque: py.import("collections")?.getattr("deque")?.unbind(),
         heappush: py.import("heapq")?.getattr("heappush")?.unbind(),
         heappop: py.import("heapq")?.getattr("heappop")?.unbind(),

@@ -7,6 +7,7 @@
 //! | `gather` | one future for the results of many |
 //! | `timeouts` | `timeout()`, `timeout_at()` |
 //! | `taskgroups` | the children of a `TaskGroup` |
+//! | `locks` | `Lock` and its like |
 //! | `queues` | `Queue` and its like |
 //! | `mixins`, `deque`, `overrides` | what queues, locks and streams share |
 //! | `coroutines` | coroutines without a Python frame |
@@ -26,6 +27,7 @@ mod futures;
 mod gather;
 mod handles;
 mod imports;
+mod locks;
 mod mixins;
 mod object;
 mod overrides;
@@ -97,6 +99,9 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("WritePipeTransport", transports::pipes::build_write(py)?)?;
     module.add("Listener", serving::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
+    module.add("LockCore", locks::build_lock(py)?)?;
+    module.add("EventCore", locks::build_event(py)?)?;
+    module.add("SemaphoreCore", locks::build_semaphore(py)?)?;
     module.add("QueueCore", queues::build(py)?)?;
     module.add("StreamReaderCore", streams::build_reader(py)?)?;
     module.add("StreamWriterCore", streams::build_writer(py)?)?;
