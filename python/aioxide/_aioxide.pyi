@@ -1005,7 +1005,6 @@ class LockCore:
     _waiters: Any
     _loop: asyncio.AbstractEventLoop | None
 
-    def __init__(self) -> None: ...
     def locked(self) -> bool:
         """Return whether it cannot be acquired at once."""
 
@@ -1056,7 +1055,6 @@ class EventCore:
     _waiters: Any
     _loop: asyncio.AbstractEventLoop | None
 
-    def __init__(self) -> None: ...
     def is_set(self) -> bool:
         """Return whether the flag is set."""
 
