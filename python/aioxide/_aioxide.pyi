@@ -1005,6 +1005,7 @@ class LockCore:
     _waiters: Any
     _loop: asyncio.AbstractEventLoop | None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def locked(self) -> bool:
         """Return whether it cannot be acquired at once."""
 
@@ -1055,6 +1056,7 @@ class EventCore:
     _waiters: Any
     _loop: asyncio.AbstractEventLoop | None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def is_set(self) -> bool:
         """Return whether the flag is set."""
 
