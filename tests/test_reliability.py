@@ -1,0 +1,466 @@
+"""Connections that are cut, delayed, split and truncated anywhere; garbage; slow readers; many connections.
+
+``AIOXIDE_RELIABILITY=all`` cuts a TLS connection at every byte, not at every seventh.
+``AIOXIDE_SOAK=1000000`` makes so many connections in the soak test; by default it is a few thousand.
+"""
+
+# The fixtures of tls_ends are arguments here.
+# ruff: noqa: F811
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import random
+import socket
+import ssl
+import struct
+from pathlib import Path
+
+import pytest
+
+import aioxide
+from tls_ends import HOST, certificates  # noqa: F401
+
+STRIDE = 1 if os.environ.get("AIOXIDE_RELIABILITY") == "all" else 7
+SOAK = int(os.environ.get("AIOXIDE_SOAK", "3000"))
+QUESTION, ANSWER = b"how are you?\n", b"fine, thank you\n"
+#: What a cut connection may end in.
+EXPECTED = (OSError, asyncio.IncompleteReadError, ssl.SSLError)
+
+
+@pytest.fixture(params=["plain", "tls"])
+def contexts(request, certificates):
+    """The server's and the client's TLS context, or none."""
+    if request.param == "plain":
+        return None, None
+    return certificates.server(), certificates.client()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def resident() -> int:
+    """KiB in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def run(main):
+    """Run on a loop whose complaints are an error, and which leaves nothing open."""
+    gc.collect()
+    before = descriptors()
+    complaints = []
+
+    async def watched():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+        await main()
+        # The servers' sides end a little later.
+        async with asyncio.timeout(5):
+            while asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.sleep(0.001)
+
+    aioxide.run(watched())
+    gc.collect()
+    assert [c for c in complaints if not isinstance(c.get("exception"), EXPECTED)] == []
+    assert descriptors() == before
+
+
+async def answer(reader, writer):
+    """The server's side of the exchange."""
+    with contextlib.suppress(*EXPECTED):
+        if await reader.readexactly(len(QUESTION)) == QUESTION:
+            writer.write(ANSWER)
+            await writer.drain()
+    writer.close()
+    with contextlib.suppress(*EXPECTED):
+        await writer.wait_closed()
+
+
+async def ask(port, context):
+    """The client's side; returns what it read to the end."""
+    name = "localhost" if context else None
+    reader, writer = await aioxide.open_connection(HOST, port, ssl=context, server_hostname=name)
+    try:
+        writer.write(QUESTION)
+        await writer.drain()
+        return await reader.readexactly(len(ANSWER)) + await reader.read()
+    finally:
+        writer.close()
+        with contextlib.suppress(*EXPECTED):
+            await writer.wait_closed()
+
+
+class Proxy:
+    """Hands bytes on, and does something to them on the way."""
+
+    def __init__(self, target: int, *, cut=None, direction="up", how="close", split=False) -> None:
+        self.target = target
+        self.cut = cut
+        self.direction = direction
+        self.how = how
+        self.split = split
+        self.passed = {"up": 0, "down": 0}
+        self.running = set()
+
+    async def __aenter__(self):
+        self.server = await asyncio.get_running_loop().create_server(lambda: Half(self), HOST, 0)
+        self.port = self.server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc_info):
+        self.server.close()
+        self.server.abort_clients()
+        for half in list(self.running):
+            half.transport.abort()
+        await asyncio.sleep(0)
+        while self.running:
+            await asyncio.sleep(0.001)
+
+
+class Half(asyncio.Protocol):
+    """One side of a proxied connection; the client's side makes the other one."""
+
+    def __init__(self, proxy, other=None) -> None:
+        self.proxy, self.other = proxy, other
+        self.direction = "up" if other is None else "down"
+        self.early = []
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+        self.proxy.running.add(self)
+        if self.other is None:
+            self.connecting = asyncio.ensure_future(self.connect())
+
+    async def connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        _, self.other = await loop.create_connection(lambda: Half(self.proxy, self), HOST, self.proxy.target)
+        for data in self.early:
+            self.forward(data)
+
+    def data_received(self, data) -> None:
+        if self.other is None:
+            self.early.append(data)
+        else:
+            self.forward(data)
+
+    def forward(self, data) -> None:
+        proxy = self.proxy
+        if proxy.cut is not None and proxy.direction == self.direction:
+            room = proxy.cut - proxy.passed[self.direction]
+            if len(data) > room:
+                self.send(data[: max(room, 0)])
+                return self.end()
+        self.send(data)
+
+    def send(self, data) -> None:
+        self.proxy.passed[self.direction] += len(data)
+        if self.other.transport.is_closing():
+            return
+        if self.proxy.split:
+            for index in range(len(data)):
+                self.other.transport.write(data[index : index + 1])
+        elif data:
+            self.other.transport.write(data)
+
+    def end(self) -> None:
+        for half in (self, self.other):
+            if self.proxy.how == "reset":
+                sock = half.transport.get_extra_info("socket")
+                if sock.fileno() >= 0:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                half.transport.abort()
+            elif self.proxy.how == "half" and half is self.other and half.transport.can_write_eof():
+                half.transport.write_eof()
+            else:
+                half.transport.close()
+
+    def connection_lost(self, exc) -> None:
+        self.proxy.running.discard(self)
+        if self.other is not None:
+            self.other.transport.close()
+
+
+async def total_bytes(port, context):
+    """How many bytes an exchange has, in each direction."""
+    async with Proxy(port) as proxy:
+        assert await ask(proxy.port, context) == ANSWER
+    return proxy.passed
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "half"])
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_a_connection_that_is_cut_anywhere_ends_in_an_error_or_whole(contexts, direction, how):
+    server_context, client_context = contexts
+
+    async def main():
+        server = await aioxide.start_server(answer, HOST, 0, ssl=server_context)
+        port = server.sockets[0].getsockname()[1]
+        whole = (await total_bytes(port, client_context))[direction]
+        ended = {"whole": 0, "error": 0}
+        for cut in range(0, whole + 1, STRIDE if client_context else 1):
+            async with Proxy(port, cut=cut, direction=direction, how=how) as proxy:
+                try:
+                    async with asyncio.timeout(10):
+                        text = await ask(proxy.port, client_context)
+                except EXPECTED as error:
+                    assert not isinstance(error, TimeoutError), f"it hangs when cut at {cut}"
+                    ended["error"] += 1
+                else:
+                    assert text == ANSWER
+                    ended["whole"] += 1
+        assert ended["error"]
+        server.close()
+        server.abort_clients()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_pieces_of_any_size_are_put_together(contexts):
+    server_context, client_context = contexts
+
+    async def main():
+        server = await aioxide.start_server(answer, HOST, 0, ssl=server_context)
+        async with Proxy(server.sockets[0].getsockname()[1], split=True) as proxy:
+            for _ in range(5):
+                assert await ask(proxy.port, client_context) == ANSWER
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_garbage_does_not_stop_a_server(contexts):
+    server_context, client_context = contexts
+    chance = random.Random(7)
+
+    async def shout(port, data):
+        reader, writer = await aioxide.open_connection(HOST, port)
+        with contextlib.suppress(*EXPECTED):
+            writer.write(data)
+            if chance.random() < 0.5:
+                writer.write_eof()
+            async with asyncio.timeout(0.01):
+                await reader.read()
+        writer.transport.abort()
+
+    async def main():
+        server = await aioxide.start_server(answer, HOST, 0, ssl=server_context)
+        port = server.sockets[0].getsockname()[1]
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+        for number in range(150):
+            data = chance.randbytes(chance.choice([1, 5, 100, 5000]))
+            if number % 3 == 0:
+                # It begins as TLS does: a record's head, or the head of a client's hello.
+                data = hello[: chance.randrange(3, len(hello) + 1)] + data
+            await shout(port, data)
+            if number % 30 == 0:
+                assert await ask(port, client_context) == ANSWER
+        assert await ask(port, client_context) == ANSWER
+        server.close()
+        server.abort_clients()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_records_that_are_broken_on_the_way_end_their_connection_only(certificates):
+    chance = random.Random(11)
+
+    class Breaking(Proxy):
+        at = 0
+
+    async def main():
+        server = await aioxide.start_server(answer, HOST, 0, ssl=certificates.server())
+        port = server.sockets[0].getsockname()[1]
+        whole = await total_bytes(port, certificates.client())
+        for _ in range(60):
+            direction = chance.choice(["up", "down"])
+            at = chance.randrange(whole[direction])
+
+            async with Breaking(port) as proxy:
+                proxy.direction, proxy.at = direction, at
+                forward = Half.send
+
+                def send(half, data, forward=forward, proxy=proxy, direction=direction, at=at):
+                    passed = proxy.passed[half.direction]
+                    if half.proxy is proxy and half.direction == direction and passed <= at < passed + len(data):
+                        broken = bytearray(data)
+                        broken[at - passed] ^= 1 << chance.randrange(8)
+                        data = bytes(broken)
+                    forward(half, data)
+
+                Half.send = send
+                try:
+                    async with asyncio.timeout(0.25):
+                        assert await ask(proxy.port, certificates.client()) == ANSWER
+                except EXPECTED:
+                    # Also TimeoutError: a length that was broken makes the other side wait for more.
+                    pass
+                finally:
+                    Half.send = forward
+        assert await ask(port, certificates.client()) == ANSWER
+        server.close()
+        server.abort_clients()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_a_slow_reader_holds_no_more_than_the_water_mark(contexts):
+    server_context, client_context = contexts
+    piece, high = b"x" * 10_000, 100_000
+
+    class Flood(asyncio.Protocol):
+        most = written = 0
+        paused = False
+
+        def connection_made(self, transport) -> None:
+            flood[:] = [self]
+            self.transport = transport
+            transport.set_write_buffer_limits(high=high)
+            self.resume_writing()
+
+        def pause_writing(self) -> None:
+            self.paused = True
+
+        def resume_writing(self) -> None:
+            self.paused = False
+            while not self.paused and self.written < 20_000_000:
+                self.transport.write(piece)
+                self.written += len(piece)
+                self.most = max(self.most, self.transport.get_write_buffer_size())
+            if self.written == 20_000_000:
+                self.transport.close()
+
+    flood: list[Flood] = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Flood, HOST, 0, ssl=server_context)
+        name = "localhost" if client_context else None
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await aioxide.open_connection(HOST, port, ssl=client_context, server_hostname=name)
+        await asyncio.sleep(0.2)
+        # Nobody reads: the sender stands still, with little in memory.
+        assert flood[0].paused
+        assert flood[0].written < 20_000_000
+        received = 0
+        while data := await reader.read(1 << 20):
+            assert data.strip(b"x") == b""
+            received += len(data)
+        assert received == 20_000_000
+        assert flood[0].most <= high + len(piece)
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_many_connections_leave_nothing_behind(contexts):
+    server_context, client_context = contexts
+    count = SOAK if server_context is None else SOAK // 10
+
+    async def main():
+        server = await aioxide.start_server(answer, HOST, 0, ssl=server_context, backlog=1024)
+        port = server.sockets[0].getsockname()[1]
+
+        async def several(times):
+            for _ in range(times):
+                assert await ask(port, client_context) == ANSWER
+
+        async def round_of(connections):
+            await asyncio.gather(*(several(connections // 10) for _ in range(10)))
+            gc.collect()
+
+        await round_of(count // 3)
+        await asyncio.sleep(0.01)
+        memory, files = resident(), descriptors()
+        await round_of(count)
+        assert descriptors() <= files
+        assert resident() - memory < 4096
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_a_buffer_that_is_changed_after_write_is_sent_as_it_was(contexts, tmp_path):
+    server_context, client_context = contexts
+    size = 3_000_000
+
+    async def main():
+        async def send(reader, writer):
+            buffer = bytearray(b"a" * size)
+            writer.write(buffer)
+            buffer[:] = b"b" * size
+            view = memoryview(bytearray(b"a" * size))
+            writer.write(view)
+            view[:] = b"b" * size
+            await writer.drain()
+            writer.close()
+
+        name = "localhost" if client_context else None
+        servers = [await aioxide.start_server(send, HOST, 0, ssl=server_context)]
+        port = servers[0].sockets[0].getsockname()[1]
+        ends = [await aioxide.open_connection(HOST, port, ssl=client_context, server_hostname=name)]
+        if client_context is None:
+            path = str(tmp_path / "socket")
+            servers.append(await aioxide.start_unix_server(send, path))
+            ends.append(await aioxide.open_unix_connection(path))
+        for reader, writer in ends:
+            data = await reader.read(-1)
+            assert len(data) == 2 * size
+            assert data.strip(b"a") == b""
+            writer.close()
+            await writer.wait_closed()
+        for server in servers:
+            server.close()
+            await server.wait_closed()
+
+    run(main)
+
+
+def test_a_buffer_that_is_changed_after_sending_through_pipes_and_datagrams_is_sent_as_it_was():
+    size = 1_000_000
+
+    class Received(asyncio.DatagramProtocol):
+        def __init__(self) -> None:
+            self.data = asyncio.get_running_loop().create_future()
+
+        def datagram_received(self, data, addr) -> None:
+            self.data.set_result(data)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        ours, theirs = os.pipe()
+        writer, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(theirs, "wb", 0))
+        reader = aioxide.StreamReader()
+        read_end, _ = await loop.connect_read_pipe(
+            lambda: aioxide.StreamReaderProtocol(reader), os.fdopen(ours, "rb", 0)
+        )
+        buffer = bytearray(b"a" * size)
+        writer.write(buffer)
+        buffer[:] = b"b" * size
+        writer.close()
+        assert (await reader.read(-1)).strip(b"a") == b""
+        read_end.close()
+
+        receiver, protocol = await loop.create_datagram_endpoint(Received, (HOST, 0))
+        sender, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, remote_addr=receiver.get_extra_info("sockname")
+        )
+        buffer = bytearray(b"a" * 1000)
+        sender.sendto(buffer)
+        buffer[:] = b"b" * 1000
+        assert (await protocol.data) == b"a" * 1000
+        sender.close()
+        receiver.close()
+        await asyncio.sleep(0.001)
+
+    run(main)
