@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from project import ROOT
 
-__all__ = ("Outcome", "Part", "play", "play_lanes", "total")
+__all__ = ("Outcome", "Part", "play", "play_lanes", "second_chance", "total")
 
 #: ``3 passed``, ``1 failed``, ``2 errors``, as pytest, cargo and our own suites write them.
 COUNT = re.compile(r"\b(\d+) (passed|failed|errors?|skipped|ignored|xpassed)\b")
@@ -43,6 +43,8 @@ class Part:
     """Whether it says how many tests ran; a part that does not is one test."""
     minutes: float = 15
     """After this long it is hung, and ended."""
+    again: Sequence[str | Path] = ()
+    """Runs what failed once more. Tests that wait for a moment may miss it on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Outcome:
     skipped: int
     seconds: float
     remark: str = ""
+    died: bool = False
+    """Whether it ended in another way than by saying which tests failed."""
 
     def __str__(self) -> str:
         mark = "FAILED" if self.failed else "ok"
@@ -99,6 +103,26 @@ def play(part: Part) -> Outcome:
     """Run ``part`` to its end, or until its time is up; show its output as it comes."""
     print(f"\n== {part.label}: {part.name}", flush=True)
     return watch(part, lambda line: print(line, end="", flush=True), set())
+
+
+def second_chance(outcome: Outcome) -> Outcome:
+    """Run what failed once more, with nothing beside it; what fails again has failed.
+
+    There is none for a part that crashed or hung. The summary names how many tests needed it.
+    """
+    part = outcome.part
+    if not outcome.failed or outcome.died or not part.again:
+        return outcome
+    again = play(replace(part, name=f"{part.name} (again)", command=part.again, again=()))
+    if again.died or not again.passed:
+        return outcome
+    return replace(
+        outcome,
+        passed=outcome.passed + outcome.failed - again.failed,
+        failed=again.failed,
+        seconds=outcome.seconds + again.seconds,
+        remark=f"{again.passed} passed only alone",
+    )
 
 
 def watch(part: Part, show: Callable[[str], object], running: set[subprocess.Popen[str]]) -> Outcome:
@@ -155,11 +179,12 @@ def judge(part: Part, status: int, counted: Sequence[str], seconds: float, remar
             remark = remark or "ran no test"
     elif status == 0:
         sums["passed"] = 1
+    died = status < 0 or bool(remark) or (status != 0 and not sums["failed"])
     if status != 0 and not sums["failed"]:
         # It died instead of failing a test.
         sums["failed"] = 1
         remark = remark or f"exit status {status}"
-    return Outcome(part, sums["passed"], sums["failed"], sums["skipped"], seconds, remark)
+    return Outcome(part, sums["passed"], sums["failed"], sums["skipped"], seconds, remark, died)
 
 
 def closing(counted: Sequence[str]) -> Iterable[str]:

@@ -19,7 +19,7 @@ import environments
 import extension
 import interpreters
 from interpreters import Interpreter
-from parts import Outcome, Part, play, play_lanes, total
+from parts import Outcome, Part, play, play_lanes, second_chance, total
 from project import ROOT
 
 __all__ = ("PARTS",)
@@ -111,7 +111,8 @@ def test_on(interpreter: Interpreter, options: argparse.Namespace) -> Iterator[O
             yield Outcome(part, 0, 1, 0, 0.0, missing_suite(interpreter))
         else:
             lanes[part.name in SECOND_LANE].append(part)
-    yield from play_lanes([lane for lane in lanes if lane])
+    for outcome in play_lanes([lane for lane in lanes if lane]):
+        yield second_chance(outcome)
 
 
 def rust() -> Part:
@@ -137,11 +138,17 @@ def parts(python: Path, version: str) -> Iterator[Part]:
     stubtest += ["--allowlist", ROOT / "tools" / "stubtest-allowed.txt"]
     yield Part("stubs", version, stubtest, counts=False)
     yield Part("docs", version, [python, "tools/snippets.py"])
-    pytest: list[str | Path] = [python, "-m", "pytest", "-q"]
-    yield Part("python", version, [*pytest, "tests", "--ignore=tests/conformance"])
-    yield Part("programs", version, [*pytest, "tests/conformance"])
+    yield pytest("python", python, version, ["tests", "--ignore=tests/conformance"])
+    yield pytest("programs", python, version, ["tests/conformance"])
     yield Part("uvloop", version, [python, "tests/conformance/uvloop_suite.py", "-j", "2"])
     yield Part("cpython", version, [python, "tests/conformance/cpython.py", "-j", "2"])
+
+
+def pytest(name: str, python: Path, version: str, chosen: list[str]) -> Part:
+    """A part that pytest runs; it remembers by itself what failed."""
+    cache = f"cache_dir={ROOT / '.pytest_cache' / f'{name}-{version}'}"
+    command: list[str | Path] = [python, "-m", "pytest", "-q", "-o", cache, *chosen]
+    return Part(name, version, command, again=[*command, "--last-failed", "--last-failed-no-failures=none"])
 
 
 def missing_suite(interpreter: Interpreter) -> str:

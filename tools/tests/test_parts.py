@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import parts
 from parts import Part
@@ -70,3 +71,17 @@ def test_lanes_run_side_by_side_and_each_in_order(capsys):
     shown = capsys.readouterr().out
     assert shown.index("1 passed") < shown.index("2 failed")
     assert "3 passed" in shown
+
+
+def test_what_failed_has_a_second_chance():
+    first = part("print('2 failed, 5 passed'); exit(1)")
+    first = replace(first, again=[sys.executable, "-c", "print('1 failed, 1 passed'); exit(1)"])
+    outcome = parts.second_chance(parts.play(first))
+    assert results(outcome) == (6, 1, 0)
+    assert outcome.remark == "1 passed only alone"
+
+
+def test_what_crashed_has_none():
+    for code in ("import os; print('1 failed'); os.abort()", "raise SystemExit(3)"):
+        first = replace(part(code), again=[sys.executable, "-c", "print('1 passed')"])
+        assert parts.second_chance(parts.play(first)).failed == 1
