@@ -24,7 +24,7 @@ def test_a_random_program_has_the_same_trace(first):
         expected, seen = play(program, Face("asyncio")), play(program, Face("aioxide"))
         if seen == expected:
             continue
-        at = next((n for n, both in enumerate(zip(expected, seen)) if both[0] != both[1]), 0)
+        at = next((n for n, both in enumerate(zip(expected, seen, strict=False)) if both[0] != both[1]), 0)
         before = "\n".join(map(str, expected[max(at - 15, 0) : at]))
         pytest.fail(f"seed {seed}:\n{before}\nasyncio: {expected[at : at + 2]}\naioxide: {seen[at : at + 2]}")
 
