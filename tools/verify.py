@@ -26,6 +26,7 @@ __all__ = ("PARTS",)
 
 PARTS = {
     "rust": "cargo's tests of the crate and of the repository checks, and the tour in Rust",
+    "miri": "the crate's tests under Miri, where it can be had",
     "tools": "the tests of these tools",
     "debug": "reference counts, where a debug build of Python is installed",
     "python": "pytest tests/",
@@ -53,6 +54,8 @@ def main() -> int:
     if "rust" in options.only:
         outcomes.append(play(rust()))
         outcomes.append(play(Part("tour", "rust", [sys.executable, "tools/rust_examples.py"])))
+    if "miri" in options.only:
+        outcomes.append(play(Part("miri", "rust", [sys.executable, "tools/miri.py"])))
     if "tools" in options.only:
         outcomes.append(play(tools(found[-1])))
     if "debug" in options.only and debug.debug_interpreters():
@@ -91,7 +94,7 @@ def arguments() -> argparse.Namespace:
 
 def test_on(interpreter: Interpreter, options: argparse.Namespace) -> Iterator[Outcome]:
     """Build for one interpreter and run the parts that need Python."""
-    chosen = [name for name in options.only if name not in ("rust", "tools", "debug")]
+    chosen = [name for name in options.only if name not in ("rust", "miri", "tools", "debug")]
     if not chosen:
         return
     version = interpreter.version
