@@ -111,6 +111,74 @@ async def gather(rounds: int) -> int:
     return finished
 
 
+async def gather_sleep(rounds: int) -> int:
+    gather, sleep = asyncio.gather, asyncio.sleep
+    finished = 0
+    for _ in range(rounds):
+        finished += len(await gather(*[sleep(0) for _ in range(GATHERED)]))
+    expect(finished, GATHERED * rounds, "children finished")
+    return finished
+
+
+async def trivial() -> int:
+    return 1
+
+
+async def wait(rounds: int) -> int:
+    wait, create_task = asyncio.wait, asyncio.create_task
+    finished = 0
+    for _ in range(rounds):
+        done, pending = await wait([create_task(trivial()) for _ in range(GATHERED)])
+        finished += len(done) - len(pending)
+    expect(finished, GATHERED * rounds, "tasks finished")
+    return finished
+
+
+async def as_completed(rounds: int) -> int:
+    as_completed = asyncio.as_completed
+    finished = 0
+    for _ in range(rounds):
+        for coroutine in as_completed([trivial() for _ in range(GATHERED)]):
+            finished += await coroutine
+    expect(finished, GATHERED * rounds, "results")
+    return finished
+
+
+async def taskgroup(rounds: int) -> int:
+    group_of = asyncio.TaskGroup
+    finished = 0
+
+    async def child() -> None:
+        nonlocal finished
+        finished += 1
+
+    for _ in range(rounds):
+        async with group_of() as group:
+            create_task = group.create_task
+            for _ in repeat(None, GATHERED):
+                create_task(child())
+    expect(finished, GATHERED * rounds, "children finished")
+    return finished
+
+
+async def wait_for(size: int) -> int:
+    wait_for = asyncio.wait_for
+    finished = 0
+    for _ in repeat(None, size):
+        finished += await wait_for(trivial(), 10)
+    expect(finished, size, "results")
+    return finished
+
+
+async def to_thread(size: int) -> int:
+    to_thread = asyncio.to_thread
+    finished = 0
+    for _ in repeat(None, size):
+        finished += await to_thread(int, 1)
+    expect(finished, size, "results")
+    return finished
+
+
 async def queue_ping_pong(size: int) -> int:
     there: asyncio.Queue[object] = asyncio.Queue()
     back: asyncio.Queue[object] = asyncio.Queue()
@@ -211,6 +279,12 @@ SCHEDULING: dict[str, tuple[Workload, int]] = {
     "future_ping_pong": (on_a_loop(future_ping_pong), 5_000),
     "call_soon": (on_a_loop(call_soon), 10_000),
     "gather": (on_a_loop(gather), 5),
+    "gather_sleep": (on_a_loop(gather_sleep), 5),
+    "wait": (on_a_loop(wait), 5),
+    "as_completed": (on_a_loop(as_completed), 5),
+    "taskgroup": (on_a_loop(taskgroup), 5),
+    "wait_for": (on_a_loop(wait_for), 5_000),
+    "to_thread": (on_a_loop(to_thread), 1_000),
     "queue_ping_pong": (on_a_loop(queue_ping_pong), 5_000),
     "lock_contention": (on_a_loop(lock_contention), 5_000),
     "semaphore_contention": (on_a_loop(semaphore_contention), 5_000),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import logging
 import random
 import selectors
 import sys
@@ -18,8 +17,6 @@ from typing import Any
 
 import aioxide
 from aioxide.testing import VirtualClock
-
-logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 #: How many of each thing a program shares between its tasks.
 SHARED = 2

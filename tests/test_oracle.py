@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections
+import logging
 import os
 
 import pytest
@@ -15,6 +16,12 @@ from oracle import Face, Player, Program, play
 SEEDS = int(os.environ.get("AIOXIDE_SEEDS", "500"))
 CHUNK = 100
 ONE = os.environ.get("AIOXIDE_SEED")
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    """What asyncio logs of errors that nobody reads."""
+    caplog.set_level(logging.CRITICAL, logger="asyncio")
 
 
 @pytest.mark.parametrize("first", [int(ONE)] if ONE else range(0, SEEDS, CHUNK))

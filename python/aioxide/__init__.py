@@ -60,11 +60,14 @@ else:
         Task,
         Timeout,
         TimerHandle,
+        as_completed,
         create_task,
         gather,
         sleep,
         timeout,
         timeout_at,
+        wait,
+        wait_for,
     )
     from .locks import BoundedSemaphore, Event, Lock, Semaphore
     from .queues import LifoQueue, PriorityQueue, Queue, QueueShutDown
@@ -115,6 +118,7 @@ __all__ = [
     "open_connection",
     "open_unix_connection",
     "run",
+    "as_completed",
     "create_task",
     "gather",
     "sleep",
@@ -123,6 +127,8 @@ __all__ = [
     "start_server",
     "start_unix_server",
     "uninstall",
+    "wait",
+    "wait_for",
     "watch",
 ]
 __all__ = _complete(__all__)

@@ -10,7 +10,16 @@ import sys
 from _asyncio import Future as _AsyncioFuture
 from _asyncio import Task as _AsyncioTask
 from asyncio.transports import _FlowControlMixin
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextvars import Context
 from socket import socket
 from ssl import SSLContext
@@ -56,6 +65,9 @@ __all__ = [
     "sleep",
     "create_task",
     "gather",
+    "wait",
+    "wait_for",
+    "as_completed",
     "timeout",
     "timeout_at",
     "Timeout",
@@ -433,6 +445,42 @@ def gather(*coros_or_futures: Awaitable[Any], return_exceptions: bool = False) -
 
     Fails as soon as one of them does, unless ``return_exceptions``: then exceptions are results. Cancelling it cancels
     every child. Source: ``asyncio.tasks``.
+    """
+
+def wait(
+    fs: Iterable[asyncio.Future[_T]],
+    *,
+    timeout: float | None = None,
+    return_when: str = "ALL_COMPLETED",
+) -> Coroutine[Any, Any, tuple[set[asyncio.Future[_T]], set[asyncio.Future[_T]]]]:
+    """Wait until all futures have ended, or the first has, or the first has failed; return (done, pending).
+
+    When ``timeout`` seconds have passed it returns what there is; it raises nothing and cancels nothing. Neither does
+    cancelling it. TypeError for coroutines, ValueError for no futures. Source: ``asyncio.tasks``.
+    """
+
+def wait_for(fut: Awaitable[_T], timeout: float | None) -> Coroutine[Any, Any, _T]:
+    """Wait for a result, for at most ``timeout`` seconds; None: for ever.
+
+    When time is up, what is awaited is cancelled and waited for, then TimeoutError is raised. Cancelling it cancels
+    what is awaited. Before 3.12 a coroutine runs in a task of its own. Source: ``asyncio.tasks``.
+    """
+
+@final
+class _AsCompletedIterator(Iterator[Coroutine[Any, Any, _T]], AsyncIterator[asyncio.Future[_T]]):
+    """What ``as_completed()`` returns."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Coroutine[Any, Any, _T]: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Coroutine[Any, Any, asyncio.Future[_T]]: ...
+
+def as_completed(fs: Iterable[Awaitable[_T]], *, timeout: float | None = None) -> _AsCompletedIterator[_T]:
+    """Iterate over awaitables in the order in which they end.
+
+    ``for`` gives coroutines, each of which returns the next result; ``async for`` gives the futures themselves, on every
+    version of Python (asyncio: from 3.13 on). When ``timeout`` seconds have passed, what is left raises TimeoutError.
+    TypeError if it is given one awaitable; before 3.13, when it is iterated over. Source: ``asyncio.tasks``.
     """
 
 def _prepare() -> None: ...

@@ -25,7 +25,19 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from . import locks, namespace, queues, streams
-from ._aioxide import Future, Task, Timeout, create_task, gather, sleep, timeout, timeout_at
+from ._aioxide import (
+    Future,
+    Task,
+    Timeout,
+    as_completed,
+    create_task,
+    gather,
+    sleep,
+    timeout,
+    timeout_at,
+    wait,
+    wait_for,
+)
 from .events import EventLoop, new_event_loop
 from .policy import EventLoopPolicy
 from .taskgroups import TaskGroup
@@ -82,6 +94,11 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
     (asyncio.taskgroups, "TaskGroup", TaskGroup),
     (asyncio, "gather", gather),
     (asyncio.tasks, "gather", gather),
+    *(
+        (module, name, value)
+        for name, value in (("wait", wait), ("wait_for", wait_for), ("as_completed", as_completed))
+        for module in (asyncio, asyncio.tasks)
+    ),
     (asyncio, "Timeout", Timeout),
     (asyncio.timeouts, "Timeout", Timeout),
     (asyncio, "timeout", timeout),

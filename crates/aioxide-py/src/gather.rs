@@ -22,14 +22,15 @@ use std::sync::OnceLock;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple, PyType};
 
+use crate::combinators::future_state;
 use crate::events::LoopBody;
-use crate::futures::{self, Callback, FutureBody, FutureLike, FutureState, State};
+use crate::futures::{self, Callback, FutureLike, FutureState, State};
 use crate::imports::imports;
 use crate::object::{
-    Args, Body, BodyOf, Layout, Native, Owned, Returned, StaticMethod, TypeBuilder, Visitor, as_exact, as_native,
-    bound_function, compat, create, finalize_slot, getter, method, method_one, repr_slot,
+    Args, Body, BodyOf, Layout, Native, Owned, Returned, StaticMethod, TypeBuilder, Visitor, as_native, bound_function,
+    compat, create, finalize_slot, getter, method, method_one, repr_slot,
 };
-use crate::tasks::{self, TaskBody};
+use crate::tasks;
 
 /// The body of a gathering future.
 pub struct GatherBody {
@@ -174,14 +175,6 @@ fn is_plain(given: &Bound<'_, PyAny>, event_loop: &Bound<'_, PyAny>) -> bool {
         return true;
     }
     future_state(given, |state| state.event_loop.is(event_loop)).unwrap_or(false)
-}
-
-/// Looks at the state of a native future or task.
-fn future_state<R>(future: &Bound<'_, PyAny>, look: impl FnOnce(&FutureState) -> R) -> Option<R> {
-    if let Some(task) = as_exact::<TaskBody>(future) {
-        return Some(look(task.body().future()));
-    }
-    as_exact::<FutureBody>(future).map(|future| look(future.body().future()))
 }
 
 fn gather_natively<'py>(

@@ -48,6 +48,14 @@ pub struct Imports {
     pub discard_from_awaited_by: Py<PyAny>,
     /// `asyncio.tasks.create_task`, Python.
     pub create_task: Py<PyAny>,
+    /// `asyncio.ensure_future`, Python.
+    pub ensure_future: Py<PyAny>,
+    /// `asyncio.wait`, Python.
+    pub wait: Py<PyAny>,
+    /// `asyncio.wait_for`, Python.
+    pub wait_for: Py<PyAny>,
+    /// `asyncio.tasks._cancel_and_wait`, Python.
+    pub cancel_and_wait: Py<PyAny>,
     /// `asyncio.gather`, Python.
     pub gather: Py<PyAny>,
     /// `asyncio.TaskGroup.create_task`, Python.
@@ -144,6 +152,10 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         add_to_awaited_by: optional(&futures, "future_add_to_awaited_by")?,
         discard_from_awaited_by: optional(&futures, "future_discard_from_awaited_by")?,
         create_task: tasks.getattr("create_task")?.unbind(),
+        ensure_future: tasks.getattr("ensure_future")?.unbind(),
+        wait: tasks.getattr("wait")?.unbind(),
+        wait_for: tasks.getattr("wait_for")?.unbind(),
+        cancel_and_wait: tasks.getattr("_cancel_and_wait")?.unbind(),
         gather: tasks.getattr("gather")?.unbind(),
         taskgroup_create_task: py
             .import("asyncio.taskgroups")?

@@ -5,6 +5,7 @@
 //! | `object` | the unsafe room: native objects over the C API |
 //! | `futures`, `tasks`, `sleep` | what is awaited |
 //! | `gather` | one future for the results of many |
+//! | `combinators` | `wait()`, `wait_for()`, `as_completed()` |
 //! | `timeouts` | `timeout()`, `timeout_at()` |
 //! | `taskgroups` | the children of a `TaskGroup` |
 //! | `locks` | `Lock` and its like |
@@ -19,6 +20,7 @@
 //! | `sslproto` | TLS |
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
+mod combinators;
 mod coroutines;
 mod deque;
 mod errors;
@@ -131,6 +133,22 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("_GatheringFuture", gathering)?;
     let doc = c"gather(*coros_or_futures, return_exceptions=False)\n--\n\nReturns a future for the list of their results, in the order given.";
     module.add("gather", object::function(module, c"gather", doc, gather::gather)?)?;
+    combinators::build_wait(py)?;
+    let doc = c"wait(fs, *, timeout=None, return_when='ALL_COMPLETED')\n--\n\nWaits until some of the futures have ended; returns two sets: (done, pending).";
+    module.add("wait", object::function(module, c"wait", doc, combinators::wait)?)?;
+    combinators::build_wait_for(py)?;
+    let doc =
+        c"wait_for(fut, timeout)\n--\n\nWaits for a result; cancels, and raises TimeoutError, after so many seconds.";
+    module.add(
+        "wait_for",
+        object::function(module, c"wait_for", doc, combinators::wait_for)?,
+    )?;
+    combinators::build_as_completed(py)?;
+    let doc = c"as_completed(fs, *, timeout=None)\n--\n\nIterates over awaitables in the order in which they end.";
+    module.add(
+        "as_completed",
+        object::function(module, c"as_completed", doc, combinators::as_completed)?,
+    )?;
     module.setattr("Children", taskgroups::build(py)?)?;
     module.add("Timeout", timeouts::build(py)?)?;
     let doc = c"timeout(delay)\n--\n\nCancels the task that enters it when so many seconds have passed.";

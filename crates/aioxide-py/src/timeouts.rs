@@ -393,6 +393,42 @@ fn expire(this: &Bound<'_, Timeout>) -> PyResult<()> {
     Ok(())
 }
 
+/// A timeout that `task`, which is being stepped, has entered for `delay` seconds; none if task or loop are not ours.
+///
+/// # Errors
+/// Of the loop, if it was closed.
+pub fn enter_after<'py>(task: &Bound<'py, PyAny>, delay: f64) -> PyResult<Option<Bound<'py, Timeout>>> {
+    let Some(native) = as_exact::<TaskBody>(task) else {
+        return Ok(None);
+    };
+    let event_loop = tasks::loop_of(native)?;
+    if plain_loop(&event_loop).is_none() {
+        return Ok(None);
+    }
+    let body = TimeoutBody::empty();
+    body.seconds.set(seconds(aioxide::now()) + delay);
+    body.limit.set(Limit::Seconds);
+    body.task.set(Owned::new(task));
+    body.cancelling.set(tasks::cancel_requests(native));
+    body.progress.set(Progress::Entered);
+    let this = create(task.py(), body)?;
+    set_timer(&this)?;
+    Ok(Some(this))
+}
+
+/// Leaves a timeout; false if its deadline has passed, and `Timeout.__aexit__` is to be called.
+///
+/// # Errors
+/// Of the timer's `cancel`.
+pub fn leave_in_time(this: &Bound<'_, Timeout>) -> PyResult<bool> {
+    forget_timer(this)?;
+    let in_time = this.body().progress.get() == Progress::Entered;
+    if in_time {
+        this.body().progress.set(Progress::Exited);
+    }
+    Ok(in_time)
+}
+
 fn on_timeout<'py>(this: &Bound<'py, Timeout>) -> Returned<'py> {
     if this.body().progress.get() != Progress::Entered {
         return Err(PyAssertionError::new_err(()));

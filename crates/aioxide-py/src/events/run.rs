@@ -19,13 +19,12 @@ use pyo3::types::PyDict;
 
 use super::polling::{self, Wait};
 use super::{Entry, Io, Loop, LoopBody};
+use crate::combinators;
 use crate::errors::loop_closed;
-use crate::gather;
 use crate::handles;
 use crate::imports::imports;
 use crate::object::{Args, BodyOf, Returned, TypeBuilder, as_exact, method, method_noargs};
 use crate::sleep;
-use crate::taskgroups::{self, ChildrenBody};
 use crate::tasks::{self, ContextIs, TaskBody};
 use crate::timeouts;
 
@@ -213,11 +212,7 @@ fn run_entry_now(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> PyRe
         Entry::Child(listener, child) => {
             tasks::leave_current(this.as_any(), body)?;
             let (listener, child) = (listener.bind(py), child.bind(py));
-            let told = match as_exact::<ChildrenBody>(listener) {
-                Some(children) => taskgroups::child_done(children, child),
-                None => gather::child_done(listener.cast()?, child),
-            };
-            told.or_else(|error| handles::report(this.as_any(), listener, error))
+            combinators::tell(listener, child).or_else(|error| handles::report(this.as_any(), listener, error))
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::object::{Owned, Slot, Visitor};
 /// One callback.
 #[derive(Clone)]
 pub struct Callback {
-    /// What to call with the future. If `context` is `None`, a native task, which is stepped, or a gathering
-    /// future or the children of a group, which are told.
+    /// What to call with the future. If `context` is `None`, a native task, which is stepped, or a listener,
+    /// which is told (see `combinators`).
     pub callable: Owned,
     /// The context to call it in.
     pub context: Option<Owned>,
@@ -57,6 +57,16 @@ impl Callbacks {
             .map(|rest| std::mem::take(&mut *rest.borrow_mut()))
             .unwrap_or_default();
         (Some(first), rest)
+    }
+
+    /// Removes a listener: a native callback, found by its identity.
+    pub fn forget(&self, listener: &Bound<'_, PyAny>) {
+        let (first, rest) = self.take();
+        for callback in first.into_iter().chain(rest) {
+            if callback.context.is_some() || callback.callable.as_ptr() != listener.as_ptr() {
+                self.push(callback);
+            }
+        }
     }
 
     /// Whether there is none.

@@ -15,13 +15,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 
 use super::callbacks::{Callback, Callbacks};
+use crate::combinators;
 use crate::errors::{invalid_state, loop_closed};
 use crate::events::{Entry, LoopBody};
-use crate::gather::{self, GatherBody};
 use crate::handles;
 use crate::imports::imports;
-use crate::object::{Body, BodyOf, Native, Owned, Slot, Visitor, as_exact, as_native, compat, copy_context};
-use crate::taskgroups::{self, ChildrenBody};
+use crate::object::{Body, BodyOf, Native, Owned, Slot, Visitor, as_native, compat, copy_context};
 
 /// How far a future is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -365,7 +364,7 @@ pub fn schedule(event_loop: &Bound<'_, PyAny>, callback: Callback, future: &Boun
             return Err(loop_closed());
         }
         match callback.context {
-            None if hears_of_children(callback.callable.bind(py)) => {
+            None if combinators::hears(callback.callable.bind(py)) => {
                 native.push(Entry::Child(callback.callable, Owned::new(future)));
             }
             None => native.push(Entry::Task(callback.callable)),
@@ -383,26 +382,13 @@ pub fn schedule(event_loop: &Bound<'_, PyAny>, callback: Callback, future: &Boun
     Ok(())
 }
 
-/// Whether a native callback is told which future has ended, instead of being stepped.
-#[inline]
-fn hears_of_children(callable: &Bound<'_, PyAny>) -> bool {
-    as_exact::<GatherBody>(callable).is_some() || as_exact::<ChildrenBody>(callable).is_some()
-}
-
 /// A callback as Python sees it: a callable and a context.
 pub fn as_python<'py>(py: Python<'py>, callback: Callback) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     match callback.context {
         Some(context) => Ok((callback.callable.into_bound(py), context.into_bound(py))),
         None => {
             let task = callback.callable.into_bound(py);
-            let listener = if let Some(gatherer) = as_exact::<GatherBody>(&task) {
-                Some(gather::listener_of(gatherer)?)
-            } else if let Some(children) = as_exact::<ChildrenBody>(&task) {
-                Some(taskgroups::listener_of(children)?)
-            } else {
-                None
-            };
-            if let Some(listener) = listener {
+            if let Some(listener) = combinators::as_callable(&task)? {
                 return Ok((listener, copy_context(py)?.into_bound(py)));
             }
             let context = crate::tasks::context_of(&task)?;

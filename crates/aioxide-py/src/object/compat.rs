@@ -21,6 +21,10 @@ pub const CONNECTIONS_HAVE_CONTEXTS: bool = cfg!(Py_3_15);
 pub const UNCANCEL_CLEARS_MUST_CANCEL: bool = cfg!(Py_3_13);
 /// Whether `gather()` looks at once at children that are done already (3.12); before, a turn later.
 pub const GATHER_TAKES_DONE_AT_ONCE: bool = cfg!(Py_3_12);
+/// Whether `wait_for()` is a `timeout()` around an await (3.12); before, the awaitable becomes a task.
+pub const WAIT_FOR_IS_A_TIMEOUT: bool = cfg!(Py_3_12);
+/// Whether `as_completed()` is a generator, which begins when it is iterated over (before 3.13).
+pub const AS_COMPLETED_IS_LAZY: bool = !cfg!(Py_3_13);
 /// Whether `asyncio.sleep(nan)` is refused (3.13).
 pub const SLEEP_REFUSES_NAN: bool = cfg!(Py_3_13);
 

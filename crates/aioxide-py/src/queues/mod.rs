@@ -13,4 +13,4 @@ mod queue;
 mod storage;
 mod waiting;
 
-pub use queue::build;
+pub use queue::{build, get_nowait, is_empty, put_nowait};
