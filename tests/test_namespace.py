@@ -15,6 +15,9 @@ import aioxide
 
 #: The names of asyncio for which aioxide has something of its own.
 NATIVE = {
+    "as_completed",
+    "wait",
+    "wait_for",
     "BoundedSemaphore",
     "Event",
     "EventLoop",

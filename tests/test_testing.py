@@ -98,7 +98,7 @@ def test_a_deadlock_is_an_error_that_says_what_each_task_waits_for():
         await asyncio.create_task(wait_for(lock), name="the second")
 
     with pytest.raises(Deadlock) as caught:
-        VirtualClock().run(main())
+        VirtualClock(patience=0.1).run(main())
     text = str(caught.value)
     assert "the second waits for a Future" in text
     assert "wait_for" in text and "test_testing.py" in text
@@ -115,7 +115,7 @@ def test_tasks_are_cleaned_up_after_a_deadlock():
             cleaned.append(True)
 
     with pytest.raises(Deadlock):
-        VirtualClock().run(main())
+        VirtualClock(patience=0.1).run(main())
     assert cleaned == [True]
 
 
