@@ -17,7 +17,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
-from . import loops, pipes, resolver, servers, sslproto, subprocesses, transports
+from . import datagrams, loops, pipes, resolver, servers, sslproto, subprocesses, transports
 from ._aioxide import LoopCore
 from .queues_view import ReadyView, ScheduledView
 from .selector import EngineSelector
@@ -168,6 +168,14 @@ class EventLoop(LoopCore, _StdlibLoop):
         self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None
     ) -> Any:
         return pipes.make_write_pipe_transport(self, pipe, protocol, waiter, extra)
+
+    def _make_datagram_transport(
+        self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
+    ) -> Any:
+        if not datagrams.is_native(sock):
+            return super()._make_datagram_transport(sock, protocol, address, waiter, extra)  # type: ignore[misc]
+        self._ensure_fd_no_transport(sock)
+        return datagrams.make_datagram_transport(self, sock, protocol, address, waiter, extra)
 
     async def _make_subprocess_transport(
         self,

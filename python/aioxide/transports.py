@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> Any: ...
 
 
-__all__ = ("make_socket_transport",)
+__all__ = ("make_socket_transport", "name_of")
 
 SENDFILE_MODE = asyncio.constants._SendfileMode.TRY_NATIVE
 # 3.13's servers know their transports.
@@ -42,9 +42,9 @@ def make_socket_transport(
     """
     extra = dict(extra or {})
     extra["socket"] = asyncio.trsock.TransportSocket(sock)
-    extra["sockname"] = _name_of(sock.getsockname)
+    extra["sockname"] = name_of(sock.getsockname)
     if "peername" not in extra:
-        extra["peername"] = _name_of(sock.getpeername)
+        extra["peername"] = name_of(sock.getpeername)
     transport = _aioxide.SocketTransport(loop, sock, protocol, extra, server, context)
     if server is not None:
         attach(server, transport)
@@ -61,7 +61,8 @@ def make_socket_transport(
     return transport
 
 
-def _name_of(ask: Any) -> Any:
+def name_of(ask: Any) -> Any:
+    """Ask a socket for one of its names: None if it has none."""
     try:
         return ask()
     except OSError:

@@ -19,6 +19,7 @@
 //! | `sslproto` | TLS |
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
+mod addresses;
 mod coroutines;
 mod deque;
 mod errors;
@@ -97,6 +98,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SocketTransport", transports::build(py)?)?;
     module.add("ReadPipeTransport", transports::pipes::build_read(py)?)?;
     module.add("WritePipeTransport", transports::pipes::build_write(py)?)?;
+    module.add("DatagramTransport", transports::datagrams::build(py)?)?;
     module.add("Listener", serving::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
     module.add("LockCore", locks::build_lock(py)?)?;

@@ -177,6 +177,7 @@ fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::PollEvent]) -> PyRes
         match watch {
             Watch::Transport(_) => transports::ready(this, object, direction)?,
             Watch::Pipe(_) => transports::pipes::ready(this, object, direction)?,
+            Watch::Datagrams(_) => transports::datagrams::ready(this, object, direction)?,
             Watch::Listener(_) => serving::ready(this, object)?,
             Watch::Handle(_) => {}
         }

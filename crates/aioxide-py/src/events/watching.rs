@@ -24,6 +24,8 @@ pub enum Watch {
     Transport(Owned),
     /// The native transport of a pipe, called at once.
     Pipe(Owned),
+    /// The native transport of a datagram socket, called at once.
+    Datagrams(Owned),
     /// A listening socket, called at once.
     Listener(Owned),
 }
@@ -32,7 +34,11 @@ impl Watch {
     /// The handle, the transport or the listener.
     pub fn object(&self) -> &Owned {
         match self {
-            Watch::Handle(object) | Watch::Transport(object) | Watch::Pipe(object) | Watch::Listener(object) => object,
+            Watch::Handle(object)
+            | Watch::Transport(object)
+            | Watch::Pipe(object)
+            | Watch::Datagrams(object)
+            | Watch::Listener(object) => object,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
-use rustix::net::{RecvFlags, SendFlags, SocketFlags};
+use rustix::net::{RecvFlags, SendFlags, SocketAddrAny, SocketFlags};
 
 /// Lends a descriptor for one call.
 fn lend<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
@@ -19,13 +19,13 @@ fn lend<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// `recv(2)` into `buffer`. Zero is the end of the stream.
+/// `recv(2)` into `buffer`, without waiting. Zero is the end of the stream.
 ///
 /// # Errors
 /// As the system says; WouldBlock if nothing is there.
 #[inline]
 pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
-    let (count, _) = rustix::net::recv(lend(fd)?, buffer, RecvFlags::empty())?;
+    let (count, _) = rustix::net::recv(lend(fd)?, buffer, RecvFlags::DONTWAIT)?;
     Ok(count)
 }
 
@@ -44,13 +44,34 @@ pub fn receive_into(py: Python<'_>, fd: RawFd, buffer: &PyBuffer<u8>) -> io::Res
     receive(fd, room)
 }
 
-/// `send(2)`, without SIGPIPE. Returns how much the system took.
+/// `send(2)`, without waiting and without SIGPIPE. Returns how much the system took.
 ///
 /// # Errors
 /// As the system says; WouldBlock if its buffer is full.
 #[inline]
 pub fn send(fd: RawFd, data: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(lend(fd)?, data, SendFlags::NOSIGNAL)?)
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    Ok(rustix::net::send(lend(fd)?, data, flags)?)
+}
+
+/// `recvfrom(2)` into `buffer`, without waiting. A sender without a name has no address.
+///
+/// # Errors
+/// As the system says; WouldBlock if nothing is there.
+#[inline]
+pub fn receive_from(fd: RawFd, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
+    let (count, _, address) = rustix::net::recvfrom(lend(fd)?, buffer, RecvFlags::DONTWAIT)?;
+    Ok((count, address))
+}
+
+/// `sendto(2)`, without waiting and without SIGPIPE. Returns how much the system took.
+///
+/// # Errors
+/// As the system says; WouldBlock if its buffer is full.
+#[inline]
+pub fn send_to(fd: RawFd, data: &[u8], address: &SocketAddrAny) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    Ok(rustix::net::sendto(lend(fd)?, data, flags, address)?)
 }
 
 /// `writev(2)`. Returns how much the system took.
