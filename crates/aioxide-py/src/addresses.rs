@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
+use crate::imports::imports;
 use crate::object::Owned;
 
 /// The families whose addresses are known here.
@@ -31,7 +32,11 @@ pub enum Family {
 impl Family {
     /// The family of a Python socket; None if its addresses are not known here.
     pub fn of(socket: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
-        let number: u16 = socket.getattr(pyo3::intern!(socket.py(), "family"))?.extract()?;
+        let py = socket.py();
+        let family = imports(py)?.socket_family.bind(py);
+        let number: u16 = family
+            .call_method1(pyo3::intern!(py, "__get__"), (socket,))?
+            .extract()?;
         Ok(match AddressFamily::from_raw(number) {
             AddressFamily::INET => Some(Self::V4),
             AddressFamily::INET6 => Some(Self::V6),

@@ -58,6 +58,10 @@ pub struct Imports {
     pub timeout_state: Py<PyAny>,
     /// `asyncio.base_events.BaseEventLoop`.
     pub base_event_loop: Py<PyType>,
+    /// `asyncio.selector_events.BaseSelectorEventLoop`.
+    pub selector_event_loop: Py<PyAny>,
+    /// The descriptor of `socket.socket.family` that gives the number, not the member of an enum.
+    pub socket_family: Py<PyAny>,
     /// `types.GenericAlias`.
     pub generic_alias: Py<PyAny>,
     /// `inspect.isgenerator`'s type.
@@ -157,6 +161,11 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
             .getattr("BaseEventLoop")?
             .cast_into()?
             .unbind(),
+        selector_event_loop: py
+            .import("asyncio.selector_events")?
+            .getattr("BaseSelectorEventLoop")?
+            .unbind(),
+        socket_family: py.import("_socket")?.getattr("socket")?.getattr("family")?.unbind(),
         generic_alias: types.getattr("GenericAlias")?.unbind(),
         generator: types.getattr("GeneratorType")?.cast_into()?.unbind(),
         coroutine: types.getattr("CoroutineType")?.cast_into()?.unbind(),

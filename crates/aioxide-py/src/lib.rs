@@ -35,6 +35,7 @@ mod overrides;
 mod queues;
 mod serving;
 mod sleep;
+mod sockets;
 mod sslproto;
 mod streams;
 mod taskgroups;
@@ -109,6 +110,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("StreamWriterCore", streams::build_writer(py)?)?;
     module.add("FlowControlCore", streams::build_flow_control(py)?)?;
     module.add("StreamReaderProtocolCore", streams::build_protocol(py)?)?;
+    sockets::build(py)?;
     streams::build_reading(py)?;
     streams::build_draining(py)?;
     module.add("SSLTransport", sslproto::build_transport(py)?)?;

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use super::{Direction, Entry, Io, Loop, Watch, timing};
 use crate::errors::os_error;
 use crate::object::BodyOf;
-use crate::{serving, tasks, transports};
+use crate::{serving, sockets, tasks, transports};
 
 /// How long a poll may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,17 +167,18 @@ fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::PollEvent]) -> PyRes
             for (watch, direction) in reader.into_iter().chain(writer) {
                 match watch {
                     Watch::Handle(handle) => engine.push(Entry::Handle(handle.clone())),
-                    native => ready.push((native.clone(), direction)),
+                    native => ready.push((native.clone(), event.fd, direction)),
                 }
             }
         }
     }
-    for (watch, direction) in ready {
+    for (watch, fd, direction) in ready {
         let object = watch.object().bind(this.py());
         match watch {
             Watch::Transport(_) => transports::ready(this, object, direction)?,
             Watch::Pipe(_) => transports::pipes::ready(this, object, direction)?,
             Watch::Datagrams(_) => transports::datagrams::ready(this, object, direction)?,
+            Watch::Waiter(_) => sockets::ready(this, object, fd, direction)?,
             Watch::Listener(_) => serving::ready(this, object)?,
             Watch::Handle(_) => {}
         }

@@ -26,6 +26,8 @@ pub enum Watch {
     Pipe(Owned),
     /// The native transport of a datagram socket, called at once.
     Datagrams(Owned),
+    /// The future of a coroutine that waits for the descriptor, ended at once.
+    Waiter(Owned),
     /// A listening socket, called at once.
     Listener(Owned),
 }
@@ -38,6 +40,7 @@ impl Watch {
             | Watch::Transport(object)
             | Watch::Pipe(object)
             | Watch::Datagrams(object)
+            | Watch::Waiter(object)
             | Watch::Listener(object) => object,
         }
     }

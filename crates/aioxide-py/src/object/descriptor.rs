@@ -54,6 +54,24 @@ pub fn send(fd: RawFd, data: &[u8]) -> io::Result<usize> {
     Ok(rustix::net::send(lend(fd)?, data, flags)?)
 }
 
+/// `send(2)` of what a buffer holds from `start` on, without waiting and without SIGPIPE.
+///
+/// # Errors
+/// As the system says; InvalidInput if the buffer is not contiguous.
+pub fn send_buffer(py: Python<'_>, fd: RawFd, buffer: &PyBuffer<u8>, start: usize) -> io::Result<usize> {
+    let _ = py;
+    if !buffer.is_c_contiguous() {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    if buffer.len_bytes() == 0 {
+        return send(fd, &[]);
+    }
+    // SAFETY: contiguous, checked just above, and not empty, so the pointer is not null; the export keeps the
+    // memory in place; the GIL is held for the whole call, so no Python code changes it meanwhile.
+    let data = unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>(), buffer.len_bytes()) };
+    send(fd, data.get(start..).unwrap_or_default())
+}
+
 /// `recvfrom(2)` into `buffer`, without waiting. A sender without a name has no address.
 ///
 /// # Errors

@@ -41,6 +41,7 @@ use buffer::WriteBuffer;
 use flow::{HIGH_WATER, Writes};
 
 pub use methods::{pause_reading_now as pause_reading, resume_reading_now as resume_reading};
+pub use reading::{READ_SIZE, with_buffer};
 pub use writing::{bytes_like, joined, send};
 
 /// How far a transport is.

@@ -184,4 +184,4 @@ fn end_of_stream(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
 }
 
 /// 256 KiB: what asyncio reads at most at once. One buffer serves all transports of a loop.
-const READ_SIZE: usize = 256 * 1024;
+pub const READ_SIZE: usize = 256 * 1024;
