@@ -583,3 +583,22 @@ def test_auditing_hooks_see_the_address():
 
     run(main)
     active = False
+
+
+def test_who_was_ready_before_a_datagram_has_its_turn_before_it():
+    async def main():
+        ours, theirs = unix_pair()
+        transport, protocol = await endpoint(sock=ours)
+        order = []
+        protocol.datagram_received = lambda data, addr: order.append("datagram")
+        theirs.send(b"x")
+        loop = asyncio.get_running_loop()
+        for number in range(3):
+            loop.call_soon(order.append, number)
+        while "datagram" not in order:
+            await asyncio.sleep(0)
+        assert order == [0, 1, 2, "datagram"]
+        transport.close()
+        theirs.close()
+
+    run(main)

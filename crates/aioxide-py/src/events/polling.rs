@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use super::{Direction, Entry, Io, Loop, Watch, timing};
 use crate::errors::os_error;
-use crate::object::BodyOf;
+use crate::object::{BodyOf, Owned};
 use crate::{serving, sockets, tasks, transports};
 
 /// How long a poll may take.
@@ -146,7 +146,7 @@ fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::PollEvent]) -> PyRes
     }
     // Found before any of them runs: a transport's protocol may close descriptors and open others.
     let mut ready = Vec::new();
-    {
+    let others = {
         let fds = io.fds.borrow();
         let mut engine = io.engine.borrow_mut();
         for event in events {
@@ -171,12 +171,19 @@ fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::PollEvent]) -> PyRes
                 }
             }
         }
-    }
+        engine.ready_len() > 0
+    };
     for (watch, fd, direction) in ready {
         let object = watch.object().bind(this.py());
         match watch {
             Watch::Transport(_) => transports::ready(this, object, direction)?,
             Watch::Pipe(_) => transports::pipes::ready(this, object, direction)?,
+            // One datagram is often all there is to receive, and programs send it before they await it: who was
+            // ready before has his turn before it, as in asyncio.
+            Watch::Datagrams(_) if others => {
+                let handle = transports::datagrams::handle(this, object, direction)?;
+                io.engine.borrow_mut().push(Entry::Handle(Owned::from(handle)));
+            }
             Watch::Datagrams(_) => transports::datagrams::ready(this, object, direction)?,
             Watch::Waiter(_) => sockets::ready(this, object, fd, direction)?,
             Watch::Listener(_) => serving::ready(this, object)?,

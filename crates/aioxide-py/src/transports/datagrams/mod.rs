@@ -30,6 +30,7 @@ use super::Phase;
 use super::flow::{self, HIGH_WATER, Writes};
 use crate::addresses::{AddressCache, Family};
 use crate::events::{Direction, Loop, LoopBody, Watch};
+use crate::handles::{self, Parts};
 use crate::object::{
     Body, BodyOf, Layout, Native, Owned, Slot, TypeBuilder, Visitor, as_native, copy_context, finalize_slot,
     in_context, init_slots, repr_slot,
@@ -253,6 +254,41 @@ pub fn ready(event_loop: &Bound<'_, Loop>, transport: &Bound<'_, PyAny>, directi
         Direction::Read => receiving::readable(this, event_loop),
         Direction::Write => sending::writable(this, event_loop),
     })?
+}
+
+/// The handle that does as [`ready`], for those who want it in the ready queue.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn handle<'py>(
+    event_loop: &Bound<'py, Loop>,
+    transport: &Bound<'py, PyAny>,
+    direction: Direction,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let callback = transport.getattr(match direction {
+        Direction::Read => pyo3::intern!(py, "_read_ready"),
+        Direction::Write => pyo3::intern!(py, "_sendto_ready"),
+    })?;
+    let context = transport.cast::<DatagramTransport>()?.body().context.get_or_none(py);
+    let handle = handles::new(Parts {
+        callback: &callback,
+        arguments: PyTuple::empty(py).as_any(),
+        event_loop: event_loop.as_any(),
+        context: Some(&context),
+    })?;
+    Ok(handle.into_any())
+}
+
+/// What `serve` does with the loop, if the transport still has one.
+fn serve(
+    this: &Bound<'_, DatagramTransport>,
+    serve: impl FnOnce(&Bound<'_, DatagramTransport>, &Bound<'_, Loop>) -> PyResult<()>,
+) -> PyResult<()> {
+    match this.body().event_loop.get(this.py()) {
+        Some(event_loop) => serve(this, event_loop.cast()?),
+        None => Ok(()),
+    }
 }
 
 fn none(py: Python<'_>) -> Bound<'_, PyAny> {

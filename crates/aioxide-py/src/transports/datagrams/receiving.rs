@@ -9,7 +9,7 @@ use pyo3::types::PyBool;
 
 use super::super::reading::with_buffer;
 use super::super::writing::would_block;
-use super::{DatagramTransport, Phase, none, unwatch, watch};
+use super::{DatagramTransport, Phase, none, serve, unwatch, watch};
 use crate::errors::os_error;
 use crate::events::{Direction, Loop};
 use crate::handles;
@@ -28,6 +28,12 @@ pub fn receiving_methods(builder: TypeBuilder) -> TypeBuilder {
             c"Receives from now on, unless it was paused meanwhile.",
             begin_reading,
         ))
+        .method(method_noargs(c"_read_ready", c"Receives what there is.", read_ready))
+}
+
+fn read_ready<'py>(this: &Bound<'py, DatagramTransport>) -> Returned<'py> {
+    serve(this, readable)?;
+    Ok(none(this.py()))
 }
 
 fn reads(this: &Bound<'_, DatagramTransport>) -> bool {

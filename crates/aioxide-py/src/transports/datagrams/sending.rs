@@ -9,7 +9,7 @@ use super::super::writing::{data_of, would_block};
 use super::super::{Phase, flow};
 use super::closing::{self, fatal};
 use super::queue::{Datagram, Target};
-use super::{DatagramTransport, none, unwatch, watch};
+use super::{DatagramTransport, none, serve, unwatch, watch};
 use crate::addresses;
 use crate::errors::os_error;
 use crate::events::{Direction, Loop};
@@ -17,11 +17,23 @@ use crate::handles;
 use crate::imports::imports;
 use crate::object::{
     Args, BodyOf, Owned, Returned, TypeBuilder, audit_address, bytes, call_method_one, compat, descriptor, method,
+    method_noargs,
 };
 
 /// Adds the methods.
 pub fn sending_methods(builder: TypeBuilder) -> TypeBuilder {
-    builder.method(method(c"sendto", c"Sends a datagram; never blocks.", sendto))
+    builder
+        .method(method(c"sendto", c"Sends a datagram; never blocks.", sendto))
+        .method(method_noargs(
+            c"_sendto_ready",
+            c"Sends what the socket takes of the buffer.",
+            sendto_ready,
+        ))
+}
+
+fn sendto_ready<'py>(this: &Bound<'py, DatagramTransport>) -> Returned<'py> {
+    serve(this, writable)?;
+    Ok(none(this.py()))
 }
 
 /// What became of a datagram.
