@@ -578,3 +578,112 @@ def test_references_are_not_leaked(pair):
         assert all(b <= a + 3 for a, b in zip(before, after, strict=True))
 
     run(main)
+
+
+@pytest.mark.parametrize(
+    ("family", "host"),
+    [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, "localhost"), (socket.AF_UNIX, None)],
+)
+def test_connect_and_accept(family, host, tmp_path):
+    async def main(loop):
+        listener = socket.socket(family)
+        listener.bind(str(tmp_path / "listener") if host is None else (host, 0))
+        listener.listen()
+        listener.setblocking(False)
+        address = listener.getsockname() if host is None else (host, listener.getsockname()[1])
+        for accept_first in (True, False):
+            client = socket.socket(family)
+            client.setblocking(False)
+            if accept_first:
+                accepting = asyncio.create_task(loop.sock_accept(listener))
+                await until_waiting(loop, listener.fileno())
+                assert await loop.sock_connect(client, address) is None
+            else:
+                assert await loop.sock_connect(client, address) is None
+                accepting = asyncio.create_task(loop.sock_accept(listener))
+            connection, peer = await accepting
+            assert type(connection) is socket.socket
+            assert connection.gettimeout() == 0
+            assert not connection.get_inheritable()
+            assert (connection.family, connection.type, connection.proto) == (
+                listener.family,
+                listener.type,
+                listener.proto,
+            )
+            assert peer == client.getsockname() == connection.getpeername()
+            await loop.sock_sendall(client, b"hello")
+            assert await loop.sock_recv(connection, 10) == b"hello"
+            connection.close()
+            client.close()
+        listener.close()
+
+    try:
+        if host is not None:
+            socket.socket(family).bind((host, 0))
+    except OSError:
+        pytest.skip("no such addresses here")
+    run(main)
+
+
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_a_refused_connection_names_the_address(family, host):
+    async def main(loop):
+        unused = socket.socket(family)
+        unused.bind((host, 0))
+        port = unused.getsockname()[1]
+        client = socket.socket(family)
+        client.setblocking(False)
+        with pytest.raises(ConnectionRefusedError) as raised:
+            await loop.sock_connect(client, (host, port))
+        resolved = (host, port) if family == socket.AF_INET else (host, port, 0, 0)
+        assert str(raised.value) == f"[Errno {errno.ECONNREFUSED}] Connect call failed {resolved}"
+        assert client.fileno() not in loop._watched_fds()
+        client.close()
+        unused.close()
+
+    try:
+        socket.socket(family).bind((host, 0))
+    except OSError:
+        pytest.skip("no such addresses here")
+    run(main)
+
+
+def test_a_connection_that_fails_at_once(tmp_path):
+    async def main(loop):
+        client = socket.socket(socket.AF_UNIX)
+        client.setblocking(False)
+        with pytest.raises(FileNotFoundError) as raised:
+            await loop.sock_connect(client, str(tmp_path / "nobody"))
+        assert str(raised.value) == "[Errno 2] No such file or directory"
+        client.close()
+
+    run(main)
+
+
+def test_datagram_sockets_connect():
+    async def main(loop):
+        one, two = datagram_sockets()
+        await loop.sock_connect(one, two.getsockname())
+        await loop.sock_sendall(one, b"x")
+        assert await loop.sock_recvfrom(two, 10) == (b"x", one.getsockname())
+        one.close()
+        two.close()
+
+    run(main)
+
+
+def test_accepting_with_a_default_timeout():
+    async def main(loop):
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        client = socket.create_connection(listener.getsockname())
+        socket.setdefaulttimeout(5)
+        try:
+            connection, _ = await loop.sock_accept(listener)
+        finally:
+            socket.setdefaulttimeout(None)
+        assert connection.gettimeout() == 0
+        for each in (connection, client, listener):
+            each.close()
+
+    run(main)

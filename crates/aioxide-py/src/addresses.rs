@@ -33,11 +33,9 @@ impl Family {
     /// The family of a Python socket; None if its addresses are not known here.
     pub fn of(socket: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
         let py = socket.py();
-        let family = imports(py)?.socket_family.bind(py);
-        let number: u16 = family
-            .call_method1(pyo3::intern!(py, "__get__"), (socket,))?
-            .extract()?;
-        Ok(match AddressFamily::from_raw(number) {
+        let [family, ..] = &imports(py)?.socket_numbers;
+        let number = family.bind(py).call_method1(pyo3::intern!(py, "__get__"), (socket,))?;
+        Ok(match AddressFamily::from_raw(number.extract()?) {
             AddressFamily::INET => Some(Self::V4),
             AddressFamily::INET6 => Some(Self::V6),
             AddressFamily::UNIX => Some(Self::Unix),
@@ -110,6 +108,8 @@ pub fn to_python<'py>(py: Python<'py>, address: Option<&SocketAddrAny>) -> PyRes
             Ok(address) => v6_to_python(py, &address),
             Err(_) => Ok(py.None().into_bound(py)),
         },
+        // Only the family: a socket without a name.
+        _ if address.addr_len() <= 2 => Ok(PyString::new(py, "").into_any()),
         _ => match SocketAddrUnix::try_from(address.clone()) {
             Ok(address) => unix_to_python(py, &address),
             Err(_) => Ok(py.None().into_bound(py)),

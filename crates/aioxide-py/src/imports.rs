@@ -60,8 +60,8 @@ pub struct Imports {
     pub base_event_loop: Py<PyType>,
     /// `asyncio.selector_events.BaseSelectorEventLoop`.
     pub selector_event_loop: Py<PyAny>,
-    /// The descriptor of `socket.socket.family` that gives the number, not the member of an enum.
-    pub socket_family: Py<PyAny>,
+    /// The descriptors of `family`, `type` and `proto` of sockets that give numbers, not members of enums.
+    pub socket_numbers: [Py<PyAny>; 3],
     /// `types.GenericAlias`.
     pub generic_alias: Py<PyAny>,
     /// `inspect.isgenerator`'s type.
@@ -165,7 +165,11 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
             .import("asyncio.selector_events")?
             .getattr("BaseSelectorEventLoop")?
             .unbind(),
-        socket_family: py.import("_socket")?.getattr("socket")?.getattr("family")?.unbind(),
+        socket_numbers: {
+            let socket = py.import("_socket")?.getattr("socket")?;
+            let number = |name: &str| socket.getattr(name).map(Bound::unbind);
+            [number("family")?, number("type")?, number("proto")?]
+        },
         generic_alias: types.getattr("GenericAlias")?.unbind(),
         generator: types.getattr("GeneratorType")?.cast_into()?.unbind(),
         coroutine: types.getattr("CoroutineType")?.cast_into()?.unbind(),

@@ -159,6 +159,16 @@ impl LoopBody {
         drop(gone);
     }
 
+    /// Tells `watch` from now on instead of who is told, if anyone is; else gives it back. Costs no system call.
+    pub fn hand_over(&self, fd: RawFd, direction: Direction, watch: Watch) -> PyResult<Result<Watch, Watch>> {
+        let io = self.io()?;
+        let mut fds = io.fds.borrow_mut();
+        Ok(match direction {
+            Direction::Read => fds.hand_over_reader(fd, watch),
+            Direction::Write => fds.hand_over_writer(fd, watch),
+        })
+    }
+
     /// Whether exactly `object` is told.
     pub fn is_watched_by(&self, fd: RawFd, direction: Direction, object: &Bound<'_, PyAny>) -> bool {
         self.io().is_ok_and(|io| {

@@ -92,6 +92,22 @@ pub fn send_to(fd: RawFd, data: &[u8], address: &SocketAddrAny) -> io::Result<us
     Ok(rustix::net::sendto(lend(fd)?, data, flags, address)?)
 }
 
+/// `connect(2)`.
+///
+/// # Errors
+/// As the system says; `EINPROGRESS` if the connection is being made, of a socket that does not block.
+pub fn connect(fd: RawFd, address: &SocketAddrAny) -> io::Result<()> {
+    Ok(rustix::net::connect(lend(fd)?, address)?)
+}
+
+/// What has become of a connection that was being made (`SO_ERROR`).
+///
+/// # Errors
+/// Why it was not made.
+pub fn connected(fd: RawFd) -> io::Result<()> {
+    Ok(rustix::net::sockopt::socket_error(lend(fd)?)??)
+}
+
 /// `writev(2)`. Returns how much the system took.
 ///
 /// # Errors
@@ -119,8 +135,8 @@ pub fn write(fd: RawFd, data: &[u8]) -> io::Result<usize> {
 /// A connection that was accepted: it does not block and is closed in children. Closed when dropped.
 pub struct Accepted {
     fd: OwnedFd,
-    /// The peer's address, if it is an IPv4 one.
-    pub peer: Option<SocketAddrV4>,
+    /// The peer's address.
+    pub peer: Option<SocketAddrAny>,
 }
 
 /// `accept4(2)`.
@@ -130,11 +146,15 @@ pub struct Accepted {
 pub fn accept(fd: RawFd) -> io::Result<Accepted> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (fd, peer) = rustix::net::acceptfrom_with(lend(fd)?, flags)?;
-    let peer = peer.and_then(|peer| SocketAddrV4::try_from(peer).ok());
     Ok(Accepted { fd, peer })
 }
 
 impl Accepted {
+    /// The peer's address, if it is an IPv4 one.
+    pub fn ipv4_peer(&self) -> Option<SocketAddrV4> {
+        SocketAddrV4::try_from(self.peer.clone()?).ok()
+    }
+
     /// The address of our side, if it is an IPv4 one.
     pub fn name(&self) -> Option<SocketAddrV4> {
         let name = rustix::net::getsockname(&self.fd).ok()?;

@@ -15,6 +15,8 @@
 
 #![forbid(unsafe_code)]
 
+mod accepting;
+mod connecting;
 mod receiving;
 mod sending;
 mod waiting;
@@ -30,12 +32,16 @@ pub use waiting::ready;
 
 /// Makes the types of the coroutines.
 pub fn build(py: Python<'_>) -> PyResult<()> {
+    accepting::build(py)?;
+    connecting::build(py)?;
     receiving::build(py)?;
     sending::build(py)
 }
 
 /// Adds the methods to the loop's type.
 pub fn socket_methods(builder: TypeBuilder) -> TypeBuilder {
+    let builder = accepting::accepting_methods(builder);
+    let builder = connecting::connecting_methods(builder);
     sending::sending_methods(receiving::receiving_methods(builder))
 }
 

@@ -88,6 +88,11 @@ impl<'py> On<'_, 'py> {
         }
     }
 
+    /// Whether the socket's own methods would not block either.
+    pub fn is_nonblocking(&self) -> PyResult<bool> {
+        would_never_block(self.socket)
+    }
+
     /// Makes the call by a method of the socket.
     pub fn by_python<A>(&self, method: &str, arguments: A) -> PyResult<Outcome<'py>>
     where
@@ -143,6 +148,15 @@ impl<C: Call> SocketCall<C> {
         Ok((self.call.attempt(&on)?, on.fd))
     }
 
+    /// Debug mode looks whether a socket would block the loop.
+    #[cold]
+    fn require_nonblocking(&self, py: Python<'_>) -> PyResult<()> {
+        if would_never_block(&self.socket.get_or_none(py))? {
+            return Ok(());
+        }
+        Err(PyValueError::new_err("the socket must be non-blocking"))
+    }
+
     fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Loop>> {
         Ok(self.event_loop.get_or_none(py).cast_into()?)
     }
@@ -158,6 +172,25 @@ impl<C: Call> SocketCall<C> {
         if let Some(Watch::Handle(handle)) = before {
             handle.bind(py).call_method0("cancel")?;
         }
+        Ok(Next::Await(waiter))
+    }
+
+    /// Awaits once more, after the call was tried and is still not complete.
+    fn wait_again<'py>(&self, py: Python<'py>, fd: RawFd) -> PyResult<Next<'py>> {
+        let event_loop = self.event_loop(py)?;
+        let still_watched = self.watched.get() == fd
+            && self
+                .waiter
+                .get(py)
+                .is_some_and(|waiter| event_loop.body().is_watched_by(fd, C::DIRECTION, &waiter));
+        if !still_watched {
+            self.end_wait(py)?;
+            return self.wait(py, fd);
+        }
+        let waiter = coroutines::waiter(event_loop.as_any())?;
+        let watch = Watch::Waiter(Owned::new(&waiter));
+        drop(event_loop.body().hand_over(fd, C::DIRECTION, watch)?);
+        self.waiter.set(Owned::new(&waiter));
         Ok(Next::Await(waiter))
     }
 
@@ -198,7 +231,7 @@ impl<C: Call> Operation for SocketCall<C> {
         let operation = this.body().operation();
         let event_loop = operation.event_loop(py)?;
         if event_loop.body().debug.get() {
-            require_nonblocking(&operation.socket.get_or_none(py))?;
+            operation.require_nonblocking(py)?;
         }
         match operation.attempt(py)? {
             (Outcome::Done(result), _) => Ok(Next::Return(result)),
@@ -214,10 +247,10 @@ impl<C: Call> Operation for SocketCall<C> {
         let py = this.py();
         let operation = this.body().operation();
         let attempted = outcome.and_then(|_| operation.attempt(py));
-        let ended = operation.end_wait(py);
-        match attempted? {
-            (Outcome::Done(result), _) => ended.map(|()| Next::Return(result)),
-            (Outcome::WouldBlock, fd) => operation.wait(py, fd),
+        match attempted {
+            Ok((Outcome::Done(result), _)) => operation.end_wait(py).map(|()| Next::Return(result)),
+            Ok((Outcome::WouldBlock, fd)) => operation.wait_again(py, fd),
+            Err(error) => operation.end_wait(py).and(Err(error)),
         }
     }
 
@@ -256,14 +289,9 @@ pub fn ready(event_loop: &Bound<'_, Loop>, waiter: &Bound<'_, PyAny>, fd: RawFd,
     Ok(())
 }
 
-/// Debug mode looks whether a socket would block the loop.
-#[cold]
-fn require_nonblocking(socket: &Bound<'_, PyAny>) -> PyResult<()> {
-    let timeout = socket.call_method0("gettimeout")?;
-    if timeout.is_none() || timeout.extract::<f64>()? != 0.0 {
-        return Err(PyValueError::new_err("the socket must be non-blocking"));
-    }
-    Ok(())
+fn would_never_block(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let timeout = socket.call_method0(pyo3::intern!(socket.py(), "gettimeout"))?;
+    Ok(!timeout.is_none() && timeout.extract::<f64>()? == 0.0)
 }
 
 /// Refuses the descriptor of a transport. asyncio's own method is asked only if there may be one: it is Python.
