@@ -239,7 +239,11 @@ def test_a_wrong_address_ends_the_transport():
     async def main():
         contexts = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: contexts.append(context))
-        for address, kind in [((1, 2, 3), TypeError), (("127.0.0.1", 70_000), OverflowError), (None, TypeError)]:
+        for address, kind in [
+            ((1, 2, 3), TypeError),
+            (("127.0.0.1", 70_000), OverflowError),
+            (None, TypeError),
+        ]:
             transport, protocol = await endpoint(local_addr=("127.0.0.1", 0))
             transport.sendto(b"x", address)
             assert transport.is_closing()

@@ -285,7 +285,11 @@ def test_records_that_are_broken_on_the_way_end_their_connection_only(certificat
 
                 def send(half, data, forward=forward, proxy=proxy, direction=direction, at=at):
                     passed = proxy.passed[half.direction]
-                    if half.proxy is proxy and half.direction == direction and passed <= at < passed + len(data):
+                    if (
+                        half.proxy is proxy
+                        and half.direction == direction
+                        and passed <= at < passed + len(data)
+                    ):
                         broken = bytearray(data)
                         broken[at - passed] ^= 1 << chance.randrange(8)
                         data = bytes(broken)

@@ -122,7 +122,9 @@ def test_recv_waits_and_sees_the_end(pair):
     run(main)
 
 
-@pytest.mark.parametrize("make", [bytearray, lambda n: memoryview(bytearray(n)), lambda n: array.array("i", bytes(n))])
+@pytest.mark.parametrize(
+    "make", [bytearray, lambda n: memoryview(bytearray(n)), lambda n: array.array("i", bytes(n))]
+)
 def test_recv_into_buffers(pair, make):
     async def main(loop):
         ours, theirs = pair
@@ -185,7 +187,7 @@ def test_wrong_arguments_raise_what_the_socket_raises(pair, name, arguments, err
 
 def test_a_closed_socket_is_a_bad_descriptor(pair):
     async def main(loop):
-        ours, theirs = pair
+        ours, _theirs = pair
         ours.close()
         for call in (
             loop.sock_recv(ours, 1),
@@ -234,7 +236,7 @@ def test_sendall_sends_everything(pair, kind):
 
 def test_sendall_keeps_a_bytearray_from_being_resized(pair):
     async def main(loop):
-        ours, theirs = pair
+        ours, _theirs = pair
         data = bytearray(4 << 20)
         task = asyncio.create_task(loop.sock_sendall(ours, data))
         await until_waiting(loop, ours.fileno())
@@ -263,7 +265,9 @@ def test_sendall_fails_in_the_middle(pair):
     run(main)
 
 
-@pytest.mark.parametrize("what", ["recv", "recv_into", "recvfrom", "recvfrom_into", "sendall", "sendto", "accept"])
+@pytest.mark.parametrize(
+    "what", ["recv", "recv_into", "recvfrom", "recvfrom_into", "sendall", "sendto", "accept"]
+)
 def test_cancellation_stops_watching(what, tmp_path):
     async def main(loop):
         ours, theirs = socket.socketpair()
@@ -515,7 +519,7 @@ def test_a_socket_with_its_own_methods_is_asked():
 
 def test_a_coroutine_that_is_given_up_stops_watching(pair):
     async def main(loop):
-        ours, theirs = pair
+        ours, _theirs = pair
         coroutine = loop.sock_recv(ours, 10)
         coroutine.send(None)
         assert ours.fileno() in loop._watched_fds()
@@ -582,7 +586,12 @@ def test_references_are_not_leaked(pair):
 
 @pytest.mark.parametrize(
     ("family", "host"),
-    [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, "localhost"), (socket.AF_UNIX, None)],
+    [
+        (socket.AF_INET, "127.0.0.1"),
+        (socket.AF_INET6, "::1"),
+        (socket.AF_INET, "localhost"),
+        (socket.AF_UNIX, None),
+    ],
 )
 def test_connect_and_accept(family, host, tmp_path):
     async def main(loop):

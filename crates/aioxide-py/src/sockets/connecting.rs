@@ -8,8 +8,9 @@ use std::io;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+use rustix::io::Errno;
 
-use super::waiting::{Call, On, Outcome, SocketCall, or_blocked};
+use super::waiting::{Call, On, Outcome, SocketCall};
 use super::{by_asyncio, is_plain};
 use crate::addresses::{self, Family};
 use crate::coroutines::{self, coroutine};
@@ -100,8 +101,8 @@ impl Call for Connect {
                 audit_address(c"socket.connect", on.socket, &address)?;
                 match descriptor::connect(on.fd, &known) {
                     Ok(()) => Outcome::Done(py.None().into_bound(py)),
-                    // EINPROGRESS is a BlockingIOError in Python.
-                    Err(error) => or_blocked(py, os_error(&error))?,
+                    Err(error) if goes_on(&error) => Outcome::WouldBlock,
+                    Err(error) => return Err(os_error(&error)),
                 }
             }
             _ => on.by_python("connect", (address,))?,
@@ -118,17 +119,24 @@ impl Call for Connect {
 /// What has become of the connection.
 fn finish<'py>(on: &On<'_, 'py>, address: &Bound<'py, PyAny>) -> PyResult<Outcome<'py>> {
     let py = on.py();
-    let failed = |error: io::Error| -> PyResult<PyErr> {
-        match error.raw_os_error() {
-            Some(number) => Ok(PyOSError::new_err((
-                number,
-                format!("Connect call failed {}", address.str()?),
-            ))),
-            None => Ok(os_error(&error)),
-        }
-    };
     match descriptor::connected(on.fd) {
         Ok(()) => Ok(Outcome::Done(py.None().into_bound(py))),
-        Err(error) => or_blocked(py, failed(error)?),
+        Err(error) if goes_on(&error) => Ok(Outcome::WouldBlock),
+        Err(error) => match error.raw_os_error() {
+            Some(number) => {
+                let text = format!("Connect call failed {}", address.str()?);
+                Err(PyOSError::new_err((number, text)))
+            }
+            None => Err(os_error(&error)),
+        },
     }
+}
+
+/// Whether the system goes on making the connection: what is a BlockingIOError or an InterruptedError in Python.
+fn goes_on(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        errno,
+        Some(Errno::INPROGRESS | Errno::ALREADY | Errno::AGAIN | Errno::INTR)
+    )
 }

@@ -106,7 +106,7 @@ impl<'py> On<'_, 'py> {
 }
 
 /// What an exception of a socket's method means.
-pub fn or_blocked(py: Python<'_>, error: PyErr) -> PyResult<Outcome<'_>> {
+fn or_blocked(py: Python<'_>, error: PyErr) -> PyResult<Outcome<'_>> {
     if error.is_instance_of::<PyBlockingIOError>(py) || error.is_instance_of::<PyInterruptedError>(py) {
         return Ok(Outcome::WouldBlock);
     }
