@@ -606,3 +606,29 @@ def test_who_was_ready_before_a_datagram_has_its_turn_before_it():
         theirs.close()
 
     run(main)
+
+
+def test_a_cycle_through_a_buffered_address_is_collected(tmp_path):
+    class Address:
+        pass
+
+    async def main():
+        theirs = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        theirs.bind(str(tmp_path / "theirs"))
+        transport, protocol = await endpoint(local_addr=str(tmp_path / "ours"), family=socket.AF_UNIX)
+        while transport.get_write_buffer_size() == 0:
+            transport.sendto(b"x" * 1000, str(tmp_path / "theirs"))
+        address = Address()
+        address.transport = transport
+        transport.sendto(b"x", address)
+        gone = weakref.ref(address)
+        transport._loop._remove_writer(transport._sock_fd)
+        transport.pause_reading()
+        protocol.transport = None
+        with pytest.warns(ResourceWarning, match="unclosed transport"):
+            del transport, protocol, address
+            gc.collect()
+        assert gone() is None
+        theirs.close()
+
+    run(main)

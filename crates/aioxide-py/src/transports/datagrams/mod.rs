@@ -110,13 +110,19 @@ impl Body for DatagramBody {
         for slot in self.slots() {
             visitor.slot(slot);
         }
-        // The addresses in the queue and in the cache are tuples of strings and numbers: no cycle goes through them.
+        if let Ok(queue) = self.queue.try_borrow() {
+            for address in queue.others() {
+                visitor.owned(address);
+            }
+        }
+        // The addresses in the cache are tuples of a string and a number: no cycle goes through them.
     }
 
     fn clear(&self) {
         for slot in self.slots() {
             slot.clear();
         }
+        drop(self.queue.take());
     }
 
     fn needs_finalize(&self) -> bool {

@@ -44,6 +44,14 @@ impl SendQueue {
         self.datagrams.is_empty()
     }
 
+    /// The addresses that are whatever the user gave.
+    pub fn others(&self) -> impl Iterator<Item = &Owned> {
+        self.datagrams.iter().filter_map(|datagram| match &datagram.target {
+            Target::Other(address) => Some(address),
+            Target::Peer | Target::Address(_) => None,
+        })
+    }
+
     /// Adds a datagram at the end.
     pub fn push(&mut self, datagram: Datagram) {
         self.size += weight(&datagram);
