@@ -13,14 +13,9 @@ import weakref
 
 import pytest
 
-import aioxide
+from sock_ends import run, until_waiting
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs unix sockets")
-
-
-def run(function, **options):
-    with aioxide.Runner(**options) as runner:
-        return runner.run(asyncio.wait_for(function(runner.get_loop()), 20))
 
 
 @pytest.fixture
@@ -39,12 +34,6 @@ def datagram_sockets(family=socket.AF_INET, host="127.0.0.1"):
         each.bind((host, 0))
         each.setblocking(False)
     return made
-
-
-async def until_waiting(loop, fd):
-    """Lets others run until somebody waits for a descriptor."""
-    while fd not in loop._watched_fds():
-        await asyncio.sleep(0)
 
 
 def fill(sock):

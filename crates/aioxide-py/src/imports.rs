@@ -78,6 +78,8 @@ pub struct Imports {
     pub incomplete_read_error: Py<PyAny>,
     /// `asyncio.exceptions.LimitOverrunError`.
     pub limit_overrun_error: Py<PyAny>,
+    /// `asyncio.exceptions.SendfileNotAvailableError`.
+    pub sendfile_not_available: Py<PyType>,
     /// `asyncio.log.logger`.
     pub logger: Py<PyAny>,
     /// `aioxide.handles`, where cold parts of handles are written in Python.
@@ -178,6 +180,7 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         stream_reader: py.import("asyncio.streams")?.getattr("StreamReader")?.unbind(),
         incomplete_read_error: exceptions.getattr("IncompleteReadError")?.unbind(),
         limit_overrun_error: exceptions.getattr("LimitOverrunError")?.unbind(),
+        sendfile_not_available: exceptions.getattr("SendfileNotAvailableError")?.cast_into()?.unbind(),
         logger: py.import("asyncio.log")?.getattr("logger")?.unbind(),
         handles: py.import("aioxide.handles")?.into_any().unbind(),
         transports: py.import("aioxide.transports")?.into_any().unbind(),

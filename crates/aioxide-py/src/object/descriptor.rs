@@ -92,6 +92,25 @@ pub fn send_to(fd: RawFd, data: &[u8], address: &SocketAddrAny) -> io::Result<us
     Ok(rustix::net::sendto(lend(fd)?, data, flags, address)?)
 }
 
+/// `sendfile(2)`: to a socket, from an offset of a file, at most so many bytes. Returns how many.
+///
+/// # Errors
+/// As the system says; WouldBlock if the socket's buffer is full.
+pub fn send_file(socket: RawFd, file: RawFd, mut offset: u64, most: u64) -> io::Result<u64> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let sent = rustix::fs::sendfile(lend(socket)?, lend(file)?, Some(&mut offset), most)?;
+    Ok(sent as u64)
+}
+
+/// Moves the position of a file (`lseek(2)`).
+///
+/// # Errors
+/// As the system says.
+pub fn seek(file: RawFd, position: u64) -> io::Result<()> {
+    rustix::fs::seek(lend(file)?, rustix::fs::SeekFrom::Start(position))?;
+    Ok(())
+}
+
 /// `connect(2)`.
 ///
 /// # Errors

@@ -17,6 +17,7 @@
 
 mod accepting;
 mod connecting;
+mod files;
 mod receiving;
 mod sending;
 mod waiting;
@@ -34,6 +35,7 @@ pub use waiting::ready;
 pub fn build(py: Python<'_>) -> PyResult<()> {
     accepting::build(py)?;
     connecting::build(py)?;
+    files::build(py)?;
     receiving::build(py)?;
     sending::build(py)
 }
@@ -42,6 +44,7 @@ pub fn build(py: Python<'_>) -> PyResult<()> {
 pub fn socket_methods(builder: TypeBuilder) -> TypeBuilder {
     let builder = accepting::accepting_methods(builder);
     let builder = connecting::connecting_methods(builder);
+    let builder = files::file_methods(builder);
     sending::sending_methods(receiving::receiving_methods(builder))
 }
 
