@@ -80,6 +80,8 @@ pub struct Imports {
     pub limit_overrun_error: Py<PyAny>,
     /// `asyncio.exceptions.SendfileNotAvailableError`.
     pub sendfile_not_available: Py<PyType>,
+    /// Whether `sock_sendfile()` moves the file's position even if nothing was sent (a late 3.14), or not.
+    pub sendfile_moves_always: bool,
     /// `asyncio.log.logger`.
     pub logger: Py<PyAny>,
     /// `aioxide.handles`, where cold parts of handles are written in Python.
@@ -181,6 +183,14 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         incomplete_read_error: exceptions.getattr("IncompleteReadError")?.unbind(),
         limit_overrun_error: exceptions.getattr("LimitOverrunError")?.unbind(),
         sendfile_not_available: exceptions.getattr("SendfileNotAvailableError")?.cast_into()?.unbind(),
+        sendfile_moves_always: {
+            let event_loop = py.import("asyncio.unix_events")?.getattr("_UnixSelectorEventLoop")?;
+            let code = event_loop
+                .getattr("_sock_sendfile_update_filepos")?
+                .getattr("__code__")?;
+            // The parameter for how much was sent went with the change.
+            code.getattr("co_argcount")?.extract::<usize>()? == 3
+        },
         logger: py.import("asyncio.log")?.getattr("logger")?.unbind(),
         handles: py.import("aioxide.handles")?.into_any().unbind(),
         transports: py.import("aioxide.transports")?.into_any().unbind(),

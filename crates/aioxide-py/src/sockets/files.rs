@@ -115,21 +115,24 @@ impl Call for SendFile {
 
 impl SendFile {
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Outcome<'py>> {
-        self.move_position().map_err(|error| os_error(&error))?;
+        self.move_position(py)?;
         Ok(Outcome::Done(self.sent.get().into_pyobject(py)?.into_any()))
     }
 
     /// The file's position is behind what was sent, as if it had been read.
-    fn move_position(&self) -> io::Result<()> {
-        if self.sent.get() == 0 {
+    fn move_position(&self, py: Python<'_>) -> PyResult<()> {
+        if self.sent.get() == 0 && !imports(py)?.sendfile_moves_always {
             return Ok(());
         }
-        descriptor::seek(self.file.get(), self.offset.get())
+        descriptor::seek(self.file.get(), self.offset.get()).map_err(|error| os_error(&error))
     }
 
     /// What a failed call raises: before the first byte, that somebody else has to send the file.
     #[cold]
     fn failed(&self, py: Python<'_>, error: &io::Error) -> PyErr {
+        if let Err(error) = self.move_position(py) {
+            return error;
+        }
         if self.sent.get() == 0 {
             return match imports(py) {
                 Ok(imports) => {
@@ -138,9 +141,6 @@ impl SendFile {
                 }
                 Err(error) => error,
             };
-        }
-        if let Err(error) = self.move_position() {
-            return os_error(&error);
         }
         let cause = os_error(error);
         let gone = Errno::NOTCONN.raw_os_error();
