@@ -159,7 +159,7 @@ ROWS: tuple[Row, ...] = (
     *(tcp_row(size, count) for size in TCP_KIBIBYTES for count in TCP_CONNECTIONS),
     served_row("stream_1k_10", "streams echo, 1 KiB, 10 connections", faster(1.8)),
     served_row("line_16_1", "`readline()` of lines of 16 bytes, per line", faster(3)),
-    served_row("sock_1k_10", "`sock_recv`, `sock_sendall` echo, 1 KiB, 10 connections", faster(1.5)),
+    served_row("sock_1k_10", "`sock_recv`, `sock_sendall` echo, 1 KiB, 10 connections", faster(2)),
     served_row("unix_1k_10", "unix socket echo, 1 KiB, 10 connections", no_dearer_than("uvloop")),
     served_row("udp_1k_10", "datagram echo, 1 KiB, 10 peers", faster(1.3)),
     *(

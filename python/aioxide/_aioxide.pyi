@@ -1,4 +1,4 @@
-"""The native module: the event loop's core, futures, tasks, handles, timers, TCP transports and streams.
+"""The native module: the event loop's core, futures, tasks, handles, timers, transports and streams.
 
 Each class does what CPython's class of the same name does, and extends it where it can; ``Source`` names the
 module to compare with. Times are seconds, sizes are bytes. Names with an underscore are shared with asyncio's own
@@ -46,6 +46,7 @@ __all__ = [
     "Task",
     "Handle",
     "TimerHandle",
+    "DatagramTransport",
     "Listener",
     "ReadPipeTransport",
     "WritePipeTransport",
@@ -595,6 +596,7 @@ class SocketTransport(_FlowControlMixin):
         """Close now: what is buffered is lost, ``connection_lost(None)`` is called soon."""
 
     def _begin_reading(self) -> None: ...
+    def _vacate(self) -> None: ...
     def _force_close(self, exc: BaseException | None, /) -> None: ...
     def _fatal_error(self, exc: BaseException, message: str = ...) -> None: ...
     def _call_connection_lost(self, exc: BaseException | None, /) -> None: ...
@@ -769,6 +771,106 @@ class SSLProtocol(asyncio.BufferedProtocol):
     def _fatal_error(self, exc: BaseException | None, message: str = ...) -> None: ...
     def _set_app_protocol(self, app_protocol: asyncio.BaseProtocol, /) -> None: ...
     def _get_extra_info(self, name: str, default: Any = None) -> Any: ...
+
+@disjoint_base
+class DatagramTransport(_FlowControlMixin):
+    """A datagram socket and its protocol. Made by the loop.
+
+    A datagram is sent at once; what the socket does not take is copied and sent when it does. An OSError goes to the
+    protocol's ``error_received()`` and ends nothing. Several datagrams are received when the socket is readable. One
+    that was not closed is a ResourceWarning when it dies.
+
+    ``get_extra_info()`` knows ``socket``, ``sockname`` and ``peername``. Source: ``asyncio.selector_events``.
+    """
+
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _protocol(self) -> Any: ...
+    @property
+    def _sock(self) -> socket | None: ...
+    @property
+    def _sock_fd(self) -> int: ...
+    @property
+    def _extra(self) -> Any: ...
+    @property
+    def _address(self) -> Any: ...
+    @property
+    def _closing(self) -> bool: ...
+    @property
+    def _paused(self) -> bool: ...
+    @property
+    def _conn_lost(self) -> int: ...
+    @property
+    def _protocol_paused(self) -> bool: ...
+    @property
+    def _buffer_size(self) -> int: ...
+    @property
+    def _high_water(self) -> int: ...
+    @property
+    def _low_water(self) -> int: ...
+    def __init__(
+        self,
+        loop: LoopCore,
+        sock: socket,
+        protocol: asyncio.BaseProtocol,
+        address: Any,
+        extra: dict[str, Any],
+        /,
+    ) -> None: ...
+    def __del__(self) -> None: ...
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What is known of the socket, by name; ``default`` if nothing is."""
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Let another protocol get what is received."""
+
+    def is_reading(self) -> bool:
+        """Whether it receives: it is open and not paused."""
+
+    def pause_reading(self) -> None:
+        """Stop receiving. No effect if it is paused or closing."""
+
+    def resume_reading(self) -> None:
+        """Receive again. No effect if it is not paused, or closing."""
+
+    def sendto(self, data: _Data, addr: Any = None) -> None:
+        """Send a datagram; never blocks.
+
+        TypeError if it is not bytes-like; ValueError if the transport has another address. An empty one is sent from
+        3.13 on.
+        """
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the water marks for writing, in bytes. Default: 64 KiB and a quarter of it.
+
+        ValueError unless ``high >= low >= 0``.
+        """
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The water marks (low, high), in bytes."""
+
+    def get_write_buffer_size(self) -> int:
+        """How many bytes wait to be sent; from 3.13 on with 8 more for each datagram."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    def close(self) -> None:
+        """Close after what is buffered was sent; nothing is received any more."""
+
+    def abort(self) -> None:
+        """Close now; what is buffered is lost."""
+
+    def _begin_reading(self) -> None: ...
+    def _read_ready(self) -> None: ...
+    def _sendto_ready(self) -> None: ...
+    def _force_close(self, exc: BaseException | None, /) -> None: ...
+    def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None: ...
+    def _call_connection_lost(self, exc: BaseException | None, /) -> None: ...
 
 @disjoint_base
 class ReadPipeTransport(asyncio.ReadTransport):
@@ -1005,6 +1107,34 @@ class LoopCore:
             RuntimeError if the loop is closed.
             """
 
+    # The calls on sockets complete at once where they can: nothing is watched then. In debug mode a socket that would
+    # block is a ValueError. Cancelled, they stop watching.
+    def sock_recv(self, sock: socket, n: int) -> Coroutine[Any, Any, bytes]:
+        """Receive up to ``n`` bytes; none is the end of the stream."""
+
+    def sock_recv_into(self, sock: socket, buf: Buffer) -> Coroutine[Any, Any, int]:
+        """Receive into a buffer; return how many bytes."""
+
+    def sock_recvfrom(self, sock: socket, bufsize: int) -> Coroutine[Any, Any, tuple[bytes, Any]]:
+        """Receive a datagram of up to ``bufsize`` bytes; return it and its sender's address."""
+
+    def sock_recvfrom_into(
+        self, sock: socket, buf: Buffer, nbytes: int = 0
+    ) -> Coroutine[Any, Any, tuple[int, Any]]:
+        """Receive a datagram into a buffer, all of it for 0; return its size and its sender's address."""
+
+    def sock_sendall(self, sock: socket, data: Buffer) -> Coroutine[Any, Any, None]:
+        """Send until all is sent. After an error or a cancellation nobody knows how much was."""
+
+    def sock_sendto(self, sock: socket, data: Buffer, address: Any) -> Coroutine[Any, Any, int]:
+        """Send a datagram to an address; return how many bytes."""
+
+    def sock_connect(self, sock: socket, address: Any) -> Coroutine[Any, Any, None]:
+        """Connect to an address. A name is looked up as ``getaddrinfo()`` does."""
+
+    def sock_accept(self, sock: socket) -> Coroutine[Any, Any, tuple[socket, Any]]:
+        """Accept a connection; return its socket, which does not block, and the peer's address."""
+
     def stop(self) -> None:
         """Stop after the callbacks that are ready now."""
 
@@ -1017,6 +1147,7 @@ class LoopCore:
     def get_debug(self) -> bool:
         """Whether it is in debug mode."""
 
+    def _send_file(self, sock: socket, fileno: int, offset: int, count: int) -> Coroutine[Any, Any, int]: ...
     def _open(self, *, strict_polling: bool = False) -> None: ...
     def _close_engine(self) -> None: ...
     def _run_once(self) -> None: ...

@@ -17,7 +17,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
-from . import loops, pipes, resolver, servers, sslproto, subprocesses, transports
+from . import datagrams, loops, pipes, resolver, servers, sslproto, subprocesses, transports
 from ._aioxide import LoopCore
 from .queues_view import ReadyView, ScheduledView
 from .selector import EngineSelector
@@ -168,6 +168,30 @@ class EventLoop(LoopCore, _StdlibLoop):
         self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None
     ) -> Any:
         return pipes.make_write_pipe_transport(self, pipe, protocol, waiter, extra)
+
+    def _make_datagram_transport(
+        self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
+    ) -> Any:
+        if not datagrams.is_native(sock):
+            return super()._make_datagram_transport(sock, protocol, address, waiter, extra)  # type: ignore[misc]
+        self._ensure_fd_no_transport(sock)
+        return datagrams.make_datagram_transport(self, sock, protocol, address, waiter, extra)
+
+    async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
+        fd = transp._sock_fd
+        if self._is_occupied(fd):
+            # asyncio takes the transport out of its table meanwhile. That of an accepted connection was not there.
+            transp._vacate()
+            self._transports[fd] = transp  # type: ignore[attr-defined]
+        return await super()._sendfile_native(transp, file, offset, count)  # type: ignore[misc,no-any-return]
+
+    async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
+        if type(sock) is socket.socket and sock.gettimeout() == 0:
+            fileno = transports.file_to_send(file)
+            if fileno is not None:
+                return await self._send_file(sock, fileno, offset, count or 0)
+        # Its errors say what is wrong, and it knows sockets with methods of their own.
+        return await super()._sock_sendfile_native(sock, file, offset, count)  # type: ignore[misc,no-any-return]
 
     async def _make_subprocess_transport(
         self,

@@ -6,6 +6,8 @@ import asyncio.base_events
 import asyncio.constants
 import asyncio.futures
 import asyncio.trsock
+import asyncio.unix_events
+import os
 import sys
 import warnings
 from asyncio.log import logger
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> Any: ...
 
 
-__all__ = ("make_socket_transport",)
+__all__ = ("file_to_send", "make_socket_transport", "name_of")
 
 SENDFILE_MODE = asyncio.constants._SendfileMode.TRY_NATIVE
 # 3.13's servers know their transports.
@@ -42,9 +44,9 @@ def make_socket_transport(
     """
     extra = dict(extra or {})
     extra["socket"] = asyncio.trsock.TransportSocket(sock)
-    extra["sockname"] = _name_of(sock.getsockname)
+    extra["sockname"] = name_of(sock.getsockname)
     if "peername" not in extra:
-        extra["peername"] = _name_of(sock.getpeername)
+        extra["peername"] = name_of(sock.getpeername)
     transport = _aioxide.SocketTransport(loop, sock, protocol, extra, server, context)
     if server is not None:
         attach(server, transport)
@@ -61,7 +63,8 @@ def make_socket_transport(
     return transport
 
 
-def _name_of(ask: Any) -> Any:
+def name_of(ask: Any) -> Any:
+    """Ask a socket for one of its names: None if it has none."""
     try:
         return ask()
     except OSError:
@@ -82,6 +85,17 @@ def detach(server: Any, transport: Any) -> None:
         server._detach(transport)
     else:
         server._detach()
+
+
+def file_to_send(file: Any) -> int | None:
+    """Return the descriptor of a file that sendfile(2) may send; None if there is nothing in it, or it is no file."""
+    if not hasattr(asyncio.unix_events.os, "sendfile"):  # type: ignore[attr-defined]
+        return None
+    try:
+        fileno = file.fileno()
+        return fileno if os.fstat(fileno).st_size else None
+    except (AttributeError, OSError):
+        return None
 
 
 def report_fatal(transport: Any, exception: BaseException, message: str) -> None:

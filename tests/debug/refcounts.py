@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import sys
 import warnings
 from collections.abc import Callable
@@ -81,6 +82,72 @@ async def talks() -> None:
     await aioxide.sleep(0.001)
 
 
+class Datagrams(asyncio.DatagramProtocol):
+    """Echoes and counts; made once, as above."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.heard = loop.create_future()
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if not self.heard.done():
+            self.heard.set_result(data)
+            self.transport.sendto(bytearray(data), addr)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self.heard.done():
+            self.heard.set_result(exc)
+
+
+async def datagrams() -> None:
+    server, _heard = await loop.create_datagram_endpoint(Datagrams, ("127.0.0.1", 0))
+    address = server.get_extra_info("sockname")
+    client, answered = await loop.create_datagram_endpoint(Datagrams, remote_addr=address)
+    client.sendto(b"x")
+    await answered.heard
+    server.abort()
+    await aioxide.sleep(0.001)
+    answered.heard = loop.create_future()
+    client.sendto(b"refused")
+    client.sendto(b"refused")
+    await answered.heard
+    client.close()
+    await aioxide.sleep(0.001)
+
+
+async def socket_calls() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    client = socket.socket()
+    for each in (listener, client):
+        each.setblocking(False)
+    accepting = loop.create_task(loop.sock_accept(listener))
+    await loop.sock_connect(client, listener.getsockname())
+    connection, _ = await accepting
+    sending = loop.create_task(loop.sock_sendall(client, bytearray(3_000_000)))
+    left = 3_000_000
+    while left:
+        left -= len(await loop.sock_recv(connection, 200_000))
+    await sending
+    for call in (loop.sock_recv(client, 10), loop.sock_recv_into(client, bytearray(10))):
+        receiving = loop.create_task(call)
+        await aioxide.sleep(0)
+        receiving.cancel()
+        try:
+            await receiving
+        except asyncio.CancelledError:
+            pass
+    receiving = loop.create_task(loop.sock_recvfrom(client, 10))
+    await aioxide.sleep(0)
+    await loop.sock_sendall(connection, b"x")
+    await receiving
+    for each in (listener, client, connection):
+        each.close()
+    try:
+        await loop.sock_recv(client, 10)
+    except OSError:
+        pass
+
+
 def run(coroutine: Callable[[], Any]) -> Callable[[], object]:
     def operation() -> None:
         try:
@@ -125,6 +192,8 @@ OPERATIONS: dict[str, tuple[Callable[[], object], int]] = {
     "timeout": (run(times_out), 50),
     "loop": (lambda: aioxide.new_event_loop().close(), 200),
     "tcp": (run(talks), 60),
+    "datagrams": (run(datagrams), 60),
+    "sockets": (run(socket_calls), 30),
 }
 if sys.version_info < (3, 15):
     # Later, __init__() is called once.

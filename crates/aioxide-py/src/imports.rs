@@ -66,6 +66,10 @@ pub struct Imports {
     pub timeout_state: Py<PyAny>,
     /// `asyncio.base_events.BaseEventLoop`.
     pub base_event_loop: Py<PyType>,
+    /// `asyncio.selector_events.BaseSelectorEventLoop`.
+    pub selector_event_loop: Py<PyAny>,
+    /// The descriptors of `family`, `type` and `proto` of sockets that give numbers, not members of enums.
+    pub socket_numbers: [Py<PyAny>; 3],
     /// `types.GenericAlias`.
     pub generic_alias: Py<PyAny>,
     /// `inspect.isgenerator`'s type.
@@ -82,6 +86,10 @@ pub struct Imports {
     pub incomplete_read_error: Py<PyAny>,
     /// `asyncio.exceptions.LimitOverrunError`.
     pub limit_overrun_error: Py<PyAny>,
+    /// `asyncio.exceptions.SendfileNotAvailableError`.
+    pub sendfile_not_available: Py<PyType>,
+    /// Whether `sock_sendfile()` moves the file's position even if nothing was sent (a late 3.14), or not.
+    pub sendfile_moves_always: bool,
     /// `asyncio.log.logger`.
     pub logger: Py<PyAny>,
     /// `aioxide.handles`, where cold parts of handles are written in Python.
@@ -169,6 +177,15 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
             .getattr("BaseEventLoop")?
             .cast_into()?
             .unbind(),
+        selector_event_loop: py
+            .import("asyncio.selector_events")?
+            .getattr("BaseSelectorEventLoop")?
+            .unbind(),
+        socket_numbers: {
+            let socket = py.import("_socket")?.getattr("socket")?;
+            let number = |name: &str| socket.getattr(name).map(Bound::unbind);
+            [number("family")?, number("type")?, number("proto")?]
+        },
         generic_alias: types.getattr("GenericAlias")?.unbind(),
         generator: types.getattr("GeneratorType")?.cast_into()?.unbind(),
         coroutine: types.getattr("CoroutineType")?.cast_into()?.unbind(),
@@ -177,6 +194,15 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         stream_reader: py.import("asyncio.streams")?.getattr("StreamReader")?.unbind(),
         incomplete_read_error: exceptions.getattr("IncompleteReadError")?.unbind(),
         limit_overrun_error: exceptions.getattr("LimitOverrunError")?.unbind(),
+        sendfile_not_available: exceptions.getattr("SendfileNotAvailableError")?.cast_into()?.unbind(),
+        sendfile_moves_always: {
+            let event_loop = py.import("asyncio.unix_events")?.getattr("_UnixSelectorEventLoop")?;
+            let code = event_loop
+                .getattr("_sock_sendfile_update_filepos")?
+                .getattr("__code__")?;
+            // The parameter for how much was sent went with the change.
+            code.getattr("co_argcount")?.extract::<usize>()? == 3
+        },
         logger: py.import("asyncio.log")?.getattr("logger")?.unbind(),
         handles: py.import("aioxide.handles")?.into_any().unbind(),
         transports: py.import("aioxide.transports")?.into_any().unbind(),

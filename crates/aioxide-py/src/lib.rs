@@ -20,6 +20,7 @@
 //! | `sslproto` | TLS |
 //! | `imports`, `errors` | what comes from the standard library; exceptions |
 
+mod addresses;
 mod combinators;
 mod coroutines;
 mod deque;
@@ -36,6 +37,7 @@ mod overrides;
 mod queues;
 mod serving;
 mod sleep;
+mod sockets;
 mod sslproto;
 mod streams;
 mod taskgroups;
@@ -99,6 +101,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SocketTransport", transports::build(py)?)?;
     module.add("ReadPipeTransport", transports::pipes::build_read(py)?)?;
     module.add("WritePipeTransport", transports::pipes::build_write(py)?)?;
+    module.add("DatagramTransport", transports::datagrams::build(py)?)?;
     module.add("Listener", serving::build(py)?)?;
     module.add("LoopCore", events::build(py)?)?;
     module.add("LockCore", locks::build_lock(py)?)?;
@@ -109,6 +112,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("StreamWriterCore", streams::build_writer(py)?)?;
     module.add("FlowControlCore", streams::build_flow_control(py)?)?;
     module.add("StreamReaderProtocolCore", streams::build_protocol(py)?)?;
+    sockets::build(py)?;
     streams::build_reading(py)?;
     streams::build_draining(py)?;
     module.add("SSLTransport", sslproto::build_transport(py)?)?;

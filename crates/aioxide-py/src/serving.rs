@@ -287,7 +287,7 @@ fn connect_now(
     let imports = imports(py)?;
     let protocol = body.protocol_factory.get_or_none(py).call0()?;
     let name = accepted.name();
-    let peer = accepted.peer;
+    let peer = accepted.ipv4_peer();
     // Small writes go out at once, as in asyncio.
     if body.kind.get().2 == IPPROTO_TCP {
         accepted.set_nodelay().map_err(|error| os_error(&error))?;
@@ -322,7 +322,7 @@ fn connect_by_task(
     let py = this.py();
     let body = this.body();
     let imports = imports(py)?;
-    let peer = accepted.peer;
+    let peer = accepted.ipv4_peer();
     let socket = python_socket(imports, body, py, accepted)?;
     let peer = peer_of(&socket, peer)?;
     let rest = (

@@ -70,6 +70,22 @@ impl<R> FdTable<R> {
         self.remove(poller, fd, Side::Writer)
     }
 
+    /// Tells `reader` from now on instead of the reader of `fd`, which is returned; the poller is not asked.
+    ///
+    /// # Errors
+    /// The argument, if `fd` has no reader.
+    pub fn hand_over_reader(&mut self, fd: RawFd, reader: R) -> Result<R, R> {
+        self.hand_over(fd, Side::Reader, reader)
+    }
+
+    /// Tells `writer` from now on instead of the writer of `fd`, which is returned; the poller is not asked.
+    ///
+    /// # Errors
+    /// The argument, if `fd` has no writer.
+    pub fn hand_over_writer(&mut self, fd: RawFd, writer: R) -> Result<R, R> {
+        self.hand_over(fd, Side::Writer, writer)
+    }
+
     /// Empties the table and stops watching every descriptor in it; returns the readers and
     /// writers.
     ///
@@ -153,6 +169,14 @@ impl<R> FdTable<R> {
         let removed = entry.side(side).take();
         self.watched -= usize::from(entry.is_vacant());
         Ok(removed)
+    }
+
+    fn hand_over(&mut self, fd: RawFd, side: Side, value: R) -> Result<R, R> {
+        let index = usize::try_from(fd).ok();
+        match index.and_then(|index| self.entries.get_mut(index)?.side(side).as_mut()) {
+            Some(told) => Ok(std::mem::replace(told, value)),
+            None => Err(value),
+        }
     }
 
     #[inline]

@@ -32,6 +32,7 @@ use crate::errors::{loop_closed, os_error};
 use crate::object::{
     Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, method, new_slot, setattr_slot,
 };
+use crate::sockets;
 
 use occupied::Occupied;
 pub use timing::{deadline, seconds};
@@ -290,6 +291,7 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     builder = run::run_methods(builder);
     builder = views::view_methods(builder);
     builder = watching::watching_methods(builder);
+    builder = sockets::socket_methods(builder);
     builder
         .method(method(c"_open", c"Opens the engine. Called once, by __init__.", open))
         .finish::<LoopBody>(

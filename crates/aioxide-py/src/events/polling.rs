@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 
 use super::{Direction, Entry, Io, Loop, Watch, timing};
 use crate::errors::os_error;
-use crate::object::BodyOf;
-use crate::{serving, tasks, transports};
+use crate::object::{BodyOf, Owned};
+use crate::{serving, sockets, tasks, transports};
 
 /// How long a poll may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -146,7 +146,7 @@ fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::PollEvent]) -> PyRes
     }
     // Found before any of them runs: a transport's protocol may close descriptors and open others.
     let mut ready = Vec::new();
-    {
+    let others = {
         let fds = io.fds.borrow();
         let mut engine = io.engine.borrow_mut();
         for event in events {
@@ -167,16 +167,25 @@ fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::PollEvent]) -> PyRes
             for (watch, direction) in reader.into_iter().chain(writer) {
                 match watch {
                     Watch::Handle(handle) => engine.push(Entry::Handle(handle.clone())),
-                    native => ready.push((native.clone(), direction)),
+                    native => ready.push((native.clone(), event.fd, direction)),
                 }
             }
         }
-    }
-    for (watch, direction) in ready {
+        engine.ready_len() > 0
+    };
+    for (watch, fd, direction) in ready {
         let object = watch.object().bind(this.py());
         match watch {
             Watch::Transport(_) => transports::ready(this, object, direction)?,
             Watch::Pipe(_) => transports::pipes::ready(this, object, direction)?,
+            // One datagram is often all there is to receive, and programs send it before they await it: who was
+            // ready before has his turn before it, as in asyncio.
+            Watch::Datagrams(_) if others => {
+                let handle = transports::datagrams::handle(this, object, direction)?;
+                io.engine.borrow_mut().push(Entry::Handle(Owned::from(handle)));
+            }
+            Watch::Datagrams(_) => transports::datagrams::ready(this, object, direction)?,
+            Watch::Waiter(_) => sockets::ready(this, object, fd, direction)?,
             Watch::Listener(_) => serving::ready(this, object)?,
             Watch::Handle(_) => {}
         }

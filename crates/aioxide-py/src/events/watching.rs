@@ -24,6 +24,10 @@ pub enum Watch {
     Transport(Owned),
     /// The native transport of a pipe, called at once.
     Pipe(Owned),
+    /// The native transport of a datagram socket, called at once.
+    Datagrams(Owned),
+    /// The future of a coroutine that waits for the descriptor, ended at once.
+    Waiter(Owned),
     /// A listening socket, called at once.
     Listener(Owned),
 }
@@ -32,7 +36,12 @@ impl Watch {
     /// The handle, the transport or the listener.
     pub fn object(&self) -> &Owned {
         match self {
-            Watch::Handle(object) | Watch::Transport(object) | Watch::Pipe(object) | Watch::Listener(object) => object,
+            Watch::Handle(object)
+            | Watch::Transport(object)
+            | Watch::Pipe(object)
+            | Watch::Datagrams(object)
+            | Watch::Waiter(object)
+            | Watch::Listener(object) => object,
         }
     }
 }
@@ -148,6 +157,16 @@ impl LoopBody {
             index.map(|index| files.swap_remove(index))
         };
         drop(gone);
+    }
+
+    /// Tells `watch` from now on instead of who is told, if anyone is; else gives it back. Costs no system call.
+    pub fn hand_over(&self, fd: RawFd, direction: Direction, watch: Watch) -> PyResult<Result<Watch, Watch>> {
+        let io = self.io()?;
+        let mut fds = io.fds.borrow_mut();
+        Ok(match direction {
+            Direction::Read => fds.hand_over_reader(fd, watch),
+            Direction::Write => fds.hand_over_writer(fd, watch),
+        })
     }
 
     /// Whether exactly `object` is told.

@@ -74,7 +74,7 @@ pub(super) fn run_state<B: HandleLike>(this: &Bound<'_, Native<B>>) -> PyResult<
     }
 }
 
-/// Reports what `object.method(argument)` raised when it was called at once, in the words for a callback that
+/// Reports what `object.method(*arguments)` raised when it was called at once, in the words for a callback that
 /// was queued.
 ///
 /// # Errors
@@ -84,7 +84,7 @@ pub fn report_method(
     event_loop: &Bound<'_, PyAny>,
     object: &Bound<'_, PyAny>,
     method: &Bound<'_, PyString>,
-    argument: &Bound<'_, PyAny>,
+    arguments: &[&Bound<'_, PyAny>],
     error: PyErr,
 ) -> PyResult<()> {
     let py = event_loop.py();
@@ -94,7 +94,7 @@ pub fn report_method(
     }
     let handle = super::new(Parts {
         callback: &object.getattr(method).unwrap_or_else(|_| object.clone()),
-        arguments: PyTuple::new(py, [argument])?.as_any(),
+        arguments: PyTuple::new(py, arguments)?.as_any(),
         event_loop,
         context: None,
     })?;

@@ -1,6 +1,7 @@
 //! The checked calls: what a body may ask of Python that safe PyO3 does not offer, or not as cheaply.
 
 use std::cell::Cell;
+use std::os::raw::{c_char, c_int};
 use std::ptr;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -230,6 +231,41 @@ pub fn call_method_one<'py>(
         let result = ffi::PyObject_VectorcallMethod(name.as_ptr(), arguments.as_ptr(), 2, ptr::null_mut());
         Bound::from_owned_ptr_or_err(object.py(), result)
     }
+}
+
+/// Calls `object.name(first, second)` without making a bound method.
+#[inline]
+pub fn call_method_two<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+    first: &Bound<'py, PyAny>,
+    second: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let arguments = [object.as_ptr(), first.as_ptr(), second.as_ptr()];
+    // SAFETY: all are alive for the call; vectorcall only borrows them.
+    unsafe {
+        let result = ffi::PyObject_VectorcallMethod(name.as_ptr(), arguments.as_ptr(), 3, ptr::null_mut());
+        Bound::from_owned_ptr_or_err(object.py(), result)
+    }
+}
+
+/// Raises an auditing event about a socket and an address, as the `socket` module does before it uses one.
+///
+/// # Errors
+/// What a hook raises, to forbid it.
+#[inline]
+pub fn audit_address(event: &std::ffi::CStr, socket: &Bound<'_, PyAny>, address: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: the GIL is held; the format names the two objects that follow, which are alive for the call.
+    let failed = unsafe { PySys_Audit(event.as_ptr(), c"OO".as_ptr(), socket.as_ptr(), address.as_ptr()) };
+    if failed != 0 {
+        return Err(PyErr::fetch(socket.py()));
+    }
+    Ok(())
+}
+
+unsafe extern "C" {
+    /// PyO3 does not declare it.
+    fn PySys_Audit(event: *const c_char, format: *const c_char, ...) -> c_int;
 }
 
 /// A copy of the current context (`contextvars.copy_context()`).

@@ -28,6 +28,11 @@ pub const AS_COMPLETED_IS_LAZY: bool = !cfg!(Py_3_13);
 /// Whether `asyncio.sleep(nan)` is refused (3.13).
 pub const SLEEP_REFUSES_NAN: bool = cfg!(Py_3_13);
 
+/// Whether an empty datagram is sent (3.13); before, it was dropped without a word.
+pub const SENDS_EMPTY_DATAGRAMS: bool = cfg!(Py_3_13);
+/// What a buffered datagram counts for the water marks besides its bytes (3.13).
+pub const DATAGRAM_HEADER_SIZE: usize = if cfg!(Py_3_13) { 8 } else { 0 };
+
 /// Whether a TLS transport that aborts passes the reason on to the transport below (3.13).
 pub const ABORTS_BY_FORCE_CLOSE: bool = cfg!(Py_3_13);
 /// Whether CPython keeps each thread's tasks and its running one in memory of its own (3.14; see `published`).

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
-use rustix::net::{RecvFlags, SendFlags, SocketFlags};
+use rustix::net::{RecvFlags, SendFlags, SocketAddrAny, SocketFlags};
 
 /// Lends a descriptor for one call.
 fn lend<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
@@ -19,13 +19,13 @@ fn lend<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// `recv(2)` into `buffer`. Zero is the end of the stream.
+/// `recv(2)` into `buffer`, without waiting. Zero is the end of the stream.
 ///
 /// # Errors
 /// As the system says; WouldBlock if nothing is there.
 #[inline]
 pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
-    let (count, _) = rustix::net::recv(lend(fd)?, buffer, RecvFlags::empty())?;
+    let (count, _) = rustix::net::recv(lend(fd)?, buffer, RecvFlags::DONTWAIT)?;
     Ok(count)
 }
 
@@ -44,13 +44,87 @@ pub fn receive_into(py: Python<'_>, fd: RawFd, buffer: &PyBuffer<u8>) -> io::Res
     receive(fd, room)
 }
 
-/// `send(2)`, without SIGPIPE. Returns how much the system took.
+/// `send(2)`, without waiting and without SIGPIPE. Returns how much the system took.
 ///
 /// # Errors
 /// As the system says; WouldBlock if its buffer is full.
 #[inline]
 pub fn send(fd: RawFd, data: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(lend(fd)?, data, SendFlags::NOSIGNAL)?)
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    Ok(rustix::net::send(lend(fd)?, data, flags)?)
+}
+
+/// `send(2)` of what a buffer holds from `start` on, without waiting and without SIGPIPE.
+///
+/// # Errors
+/// As the system says; InvalidInput if the buffer is not contiguous.
+pub fn send_buffer(py: Python<'_>, fd: RawFd, buffer: &PyBuffer<u8>, start: usize) -> io::Result<usize> {
+    let _ = py;
+    if !buffer.is_c_contiguous() {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    if buffer.len_bytes() == 0 {
+        return send(fd, &[]);
+    }
+    // SAFETY: contiguous, checked just above, and not empty, so the pointer is not null; the export keeps the
+    // memory in place; the GIL is held for the whole call, so no Python code changes it meanwhile.
+    let data = unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>(), buffer.len_bytes()) };
+    send(fd, data.get(start..).unwrap_or_default())
+}
+
+/// `recvfrom(2)` into `buffer`, without waiting. A sender without a name has no address.
+///
+/// # Errors
+/// As the system says; WouldBlock if nothing is there.
+#[inline]
+pub fn receive_from(fd: RawFd, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
+    let (count, _, address) = rustix::net::recvfrom(lend(fd)?, buffer, RecvFlags::DONTWAIT)?;
+    Ok((count, address))
+}
+
+/// `sendto(2)`, without waiting and without SIGPIPE. Returns how much the system took.
+///
+/// # Errors
+/// As the system says; WouldBlock if its buffer is full.
+#[inline]
+pub fn send_to(fd: RawFd, data: &[u8], address: &SocketAddrAny) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    Ok(rustix::net::sendto(lend(fd)?, data, flags, address)?)
+}
+
+/// `sendfile(2)`: to a socket, from an offset of a file, at most so many bytes. Returns how many.
+///
+/// # Errors
+/// As the system says; WouldBlock if the socket's buffer is full.
+pub fn send_file(socket: RawFd, file: RawFd, mut offset: u64, most: u64) -> io::Result<u64> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let sent = rustix::fs::sendfile(lend(socket)?, lend(file)?, Some(&mut offset), most)?;
+    Ok(sent as u64)
+}
+
+/// Moves the position of a file (`lseek(2)`).
+///
+/// # Errors
+/// As the system says.
+pub fn seek(file: RawFd, position: u64) -> io::Result<()> {
+    rustix::fs::seek(lend(file)?, rustix::fs::SeekFrom::Start(position))?;
+    Ok(())
+}
+
+/// `connect(2)`.
+///
+/// # Errors
+/// As the system says; `EINPROGRESS` if the connection is being made, of a socket that does not block.
+pub fn connect(fd: RawFd, address: &SocketAddrAny) -> io::Result<()> {
+    Ok(rustix::net::connect(lend(fd)?, address)?)
+}
+
+/// What has become of a connection that was being made (`SO_ERROR`).
+///
+/// # Errors
+/// Why it was not made.
+pub fn connected(fd: RawFd) -> io::Result<()> {
+    Ok(rustix::net::sockopt::socket_error(lend(fd)?)??)
 }
 
 /// `writev(2)`. Returns how much the system took.
@@ -80,8 +154,8 @@ pub fn write(fd: RawFd, data: &[u8]) -> io::Result<usize> {
 /// A connection that was accepted: it does not block and is closed in children. Closed when dropped.
 pub struct Accepted {
     fd: OwnedFd,
-    /// The peer's address, if it is an IPv4 one.
-    pub peer: Option<SocketAddrV4>,
+    /// The peer's address.
+    pub peer: Option<SocketAddrAny>,
 }
 
 /// `accept4(2)`.
@@ -91,11 +165,15 @@ pub struct Accepted {
 pub fn accept(fd: RawFd) -> io::Result<Accepted> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (fd, peer) = rustix::net::acceptfrom_with(lend(fd)?, flags)?;
-    let peer = peer.and_then(|peer| SocketAddrV4::try_from(peer).ok());
     Ok(Accepted { fd, peer })
 }
 
 impl Accepted {
+    /// The peer's address, if it is an IPv4 one.
+    pub fn ipv4_peer(&self) -> Option<SocketAddrV4> {
+        SocketAddrV4::try_from(self.peer.clone()?).ok()
+    }
+
     /// The address of our side, if it is an IPv4 one.
     pub fn name(&self) -> Option<SocketAddrV4> {
         let name = rustix::net::getsockname(&self.fd).ok()?;

@@ -34,8 +34,8 @@ mod types;
 
 pub use args::Args;
 pub use call::{
-    Sent, StaticMethod, bound_function, bytes, call_method_one, call_tuple, copy_context, copy_of, in_context, send,
-    throw,
+    Sent, StaticMethod, audit_address, bound_function, bytes, call_method_one, call_method_two, call_tuple,
+    copy_context, copy_of, in_context, send, throw,
 };
 pub use driver::driver_in;
 pub use links::{Head, Links, linked};

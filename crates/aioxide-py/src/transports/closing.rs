@@ -29,6 +29,11 @@ pub fn closing_methods(builder: TypeBuilder) -> TypeBuilder {
             c"Whether it is closing or closed.",
             is_closing_method,
         ))
+        .method(method_noargs(
+            c"_vacate",
+            c"Leaves the table of accepted connections: asyncio's has it now.",
+            vacate,
+        ))
         .method(method_one(
             c"_force_close",
             c"Closes the transport now, because of an exception or None.",
@@ -119,6 +124,11 @@ pub fn fatal(this: &Bound<'_, SocketTransport>, error: PyErr, message: &str) -> 
         .bind(py)
         .call_method1("report_fatal", (this, &exception, message))?;
     force_close(this, &exception)
+}
+
+fn vacate<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {
+    this.body().vacate(this.py())?;
+    Ok(none(this.py()))
 }
 
 fn close_method<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> {

@@ -4,19 +4,18 @@
 
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use pyo3::prelude::*;
 
-use super::buffer::WriteBuffer;
 use crate::imports::imports;
 use crate::object::{Args, Body, BodyOf, Native, Returned, Slot, TypeBuilder, as_exact, method, method_noargs};
 use crate::sslproto::{self, SslBody};
 
 /// The body of a transport that writes.
 pub trait Writes: Body {
-    /// What was not sent yet.
-    fn buffer(&self) -> &RefCell<WriteBuffer>;
+    /// How many bytes were not sent yet.
+    fn buffered(&self) -> usize;
 
     /// Above so many bytes the protocol is paused.
     fn high_water(&self) -> &Cell<usize>;
@@ -75,13 +74,13 @@ fn limits<'py, B: Writes>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
 }
 
 fn buffer_size<'py, B: Writes>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
-    Ok(this.body().buffer().borrow().len().into_pyobject(this.py())?.into_any())
+    Ok(this.body().buffered().into_pyobject(this.py())?.into_any())
 }
 
 /// Tells the protocol to pause when more waits than the high-water mark.
 pub fn maybe_pause_protocol<B: Writes>(this: &Bound<'_, Native<B>>) -> PyResult<()> {
     let body = this.body();
-    if body.buffer().borrow().len() <= body.high_water().get() || body.protocol_paused().replace(true) {
+    if body.buffered() <= body.high_water().get() || body.protocol_paused().replace(true) {
         return Ok(());
     }
     if let Some(protocol) = this.body().tls_protocol().and_then(|protocol| protocol.get(this.py()))
@@ -96,7 +95,7 @@ pub fn maybe_pause_protocol<B: Writes>(this: &Bound<'_, Native<B>>) -> PyResult<
 /// Tells the protocol to go on when no more waits than the low-water mark.
 pub fn maybe_resume_protocol<B: Writes>(this: &Bound<'_, Native<B>>) -> PyResult<()> {
     let body = this.body();
-    if body.buffer().borrow().len() > body.low_water().get() || !body.protocol_paused().replace(false) {
+    if body.buffered() > body.low_water().get() || !body.protocol_paused().replace(false) {
         return Ok(());
     }
     if let Some(protocol) = this.body().tls_protocol().and_then(|protocol| protocol.get(this.py()))

@@ -15,6 +15,7 @@
 mod attributes;
 mod buffer;
 mod closing;
+pub mod datagrams;
 mod flow;
 mod methods;
 pub mod pipes;
@@ -40,6 +41,7 @@ use buffer::WriteBuffer;
 use flow::{HIGH_WATER, Writes};
 
 pub use methods::{pause_reading_now as pause_reading, resume_reading_now as resume_reading};
+pub use reading::{READ_SIZE, with_buffer};
 pub use writing::{bytes_like, joined, send};
 
 /// How far a transport is.
@@ -165,8 +167,8 @@ impl Body for TransportBody {
 }
 
 impl Writes for TransportBody {
-    fn buffer(&self) -> &RefCell<WriteBuffer> {
-        &self.buffer
+    fn buffered(&self) -> usize {
+        self.buffer.borrow().len()
     }
 
     fn high_water(&self) -> &Cell<usize> {
@@ -334,7 +336,7 @@ pub fn serve(parts: Parts<'_, '_>) -> PyResult<()> {
     }
     let name = pyo3::intern!(py, "connection_made");
     if let Err(error) = call_method_one(parts.protocol, name, this.as_any()) {
-        handles::report_method(event_loop, parts.protocol, name, this.as_any(), error)?;
+        handles::report_method(event_loop, parts.protocol, name, &[this.as_any()], error)?;
     }
     body.reading_begun.set(true);
     reading::watch(&this)

@@ -68,7 +68,7 @@ pub fn readable(this: &Bound<'_, SocketTransport>, event_loop: &Bound<'_, Loop>)
 }
 
 /// Lends the loop's buffer to one read.
-pub(super) fn with_buffer(event_loop: &Bound<'_, Loop>, read: impl FnOnce(&mut [u8]) -> PyResult<()>) -> PyResult<()> {
+pub fn with_buffer<R>(event_loop: &Bound<'_, Loop>, read: impl FnOnce(&mut [u8]) -> R) -> R {
     let lender = &event_loop.body().read_buffer;
     let mut buffer = lender.take();
     if buffer.is_empty() {
@@ -184,4 +184,4 @@ fn end_of_stream(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
 }
 
 /// 256 KiB: what asyncio reads at most at once. One buffer serves all transports of a loop.
-const READ_SIZE: usize = 256 * 1024;
+pub const READ_SIZE: usize = 256 * 1024;

@@ -173,3 +173,15 @@ fn drain_gives_everything_back_and_watches_nothing() {
     assert_eq!(fixture.set_reader("again").unwrap(), None);
     assert_eq!(fixture.watched(), Interest::READABLE);
 }
+
+#[test]
+fn a_side_is_handed_over_without_asking_the_poller() {
+    let mut fixture = Fixture::new();
+    assert_eq!(fixture.table.hand_over_reader(fixture.fd, "first"), Err("first"));
+    assert_eq!(fixture.table.hand_over_reader(-1, "first"), Err("first"));
+    fixture.set_reader("first").unwrap();
+    assert_eq!(fixture.table.hand_over_writer(fixture.fd, "writer"), Err("writer"));
+    assert_eq!(fixture.table.hand_over_reader(fixture.fd, "second"), Ok("first"));
+    assert_eq!(fixture.table.reader(fixture.fd), Some(&"second"));
+    assert!(fixture.watched().readable);
+}

@@ -53,7 +53,7 @@ trait Pipe: Body {
     fn end(&self) -> &PipeEnd;
 
     /// How many bytes wait to be sent, for a pipe that is written.
-    fn buffered(&self) -> Option<usize> {
+    fn buffer_size(&self) -> Option<usize> {
         None
     }
 }
@@ -252,7 +252,7 @@ fn repr<'py, B: Pipe>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
             _ => "idle",
         };
         parts.push(polling.to_owned());
-        if let Some(size) = this.body().buffered() {
+        if let Some(size) = this.body().buffer_size() {
             parts.push(format!("bufsize={size}"));
         }
     }

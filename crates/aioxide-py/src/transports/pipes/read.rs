@@ -171,7 +171,7 @@ fn give(this: &Bound<'_, ReadPipeTransport>, event_loop: &Bound<'_, Loop>, data:
     let name = pyo3::intern!(py, "data_received");
     match call_method_one(&protocol, name, &data) {
         Ok(_) => Ok(()),
-        Err(error) => handles::report_method(event_loop.as_any(), &protocol, name, &data, error),
+        Err(error) => handles::report_method(event_loop.as_any(), &protocol, name, &[&data], error),
     }
 }
 

@@ -78,14 +78,14 @@ impl Pipe for WritePipeBody {
         &self.end
     }
 
-    fn buffered(&self) -> Option<usize> {
+    fn buffer_size(&self) -> Option<usize> {
         Some(self.buffer.borrow().len())
     }
 }
 
 impl Writes for WritePipeBody {
-    fn buffer(&self) -> &RefCell<WriteBuffer> {
-        &self.buffer
+    fn buffered(&self) -> usize {
+        self.buffer.borrow().len()
     }
 
     fn high_water(&self) -> &Cell<usize> {
