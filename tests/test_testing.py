@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 import weakref
+from unittest import mock
 
 import pytest
 
@@ -251,3 +252,18 @@ def test_a_loop_that_was_not_closed_is_collected():
     # The recorded warning had it.
     gc.collect()
     assert reference() is None
+
+
+def test_a_timer_is_due_in_the_turn_after_somebody_moved_the_time():
+    async def main():
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        with mock.patch.object(loop, "time", return_value=now) as time:
+            fired = []
+            loop.call_later(3600, fired.append, True)
+            time.return_value = now + 3600
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert fired
+
+    aioxide.run(main())

@@ -151,7 +151,8 @@ fn tick(this: &Bound<'_, Loop>, io: &Io, batches: Batches) -> PyResult<()> {
         // What these callbacks add runs in the next batch: a callback that reschedules itself must not keep
         // the others, or the poller, waiting.
         let count = io.engine.borrow().ready_len();
-        let mut spent = batches == Batches::One;
+        // A clock that somebody moves may make a timer due at any callback.
+        let mut spent = batches == Batches::One || body.is_time_hooked();
         for _ in 0..count {
             // Somebody may have emptied the queue meanwhile.
             let Some(entry) = take_entry(io) else { break };
