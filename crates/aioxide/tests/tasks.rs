@@ -308,6 +308,10 @@ fn strict_mode_reports_a_swallowed_cancellation() {
         let heard = Rc::clone(&reports);
         get_running_loop().set_exception_handler(move |report| {
             let swallowed = matches!(report.kind(), ReportKind::SwallowedCancel);
+            if matches!(report.kind(), ReportKind::SlowStep(_)) {
+                // How fast the machine is says nothing here.
+                return;
+            }
             heard
                 .borrow_mut()
                 .push((swallowed, report.task().map(|task| task.name().to_string())));
