@@ -134,6 +134,8 @@ ROWS: tuple[Row, ...] = (
     time_row("lock_contention", "`async with lock` around `sleep(0)`, 20 tasks", faster(5)),
     time_row("semaphore_contention", "`async with semaphore` of 3 around `sleep(0)`, 20 tasks", faster(5)),
     time_row("event_wait", "20 tasks wait for an event, per task", faster(5)),
+    time_row("condition_notify", "20 tasks wait for a condition, per task"),
+    time_row("barrier_wait", "20 tasks meet at a barrier, per task"),
     time_row("timeout", "`timeout(10)` around `sleep(0)`", faster(6)),
     time_row(
         "loop_create_close",

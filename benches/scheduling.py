@@ -241,6 +241,43 @@ async def event_wait(size: int) -> int:
     return woken
 
 
+async def condition_notify(size: int) -> int:
+    condition = asyncio.Condition()
+    woken = 0
+
+    async def wait() -> None:
+        nonlocal woken
+        async with condition:
+            await condition.wait()
+            woken += 1
+
+    rounds = max(size // CONTENDERS, 1)
+    for _ in repeat(None, rounds):
+        waiting = asyncio.gather(*[wait() for _ in range(CONTENDERS)])
+        await asyncio.sleep(0)
+        async with condition:
+            condition.notify_all()
+        await waiting
+    expect(woken, rounds * CONTENDERS, "waiters woken")
+    return woken
+
+
+async def barrier_wait(size: int) -> int:
+    barrier = asyncio.Barrier(CONTENDERS)
+    passed = 0
+    rounds = max(size // CONTENDERS, 1)
+
+    async def pass_through() -> None:
+        nonlocal passed
+        for _ in repeat(None, rounds):
+            await barrier.wait()
+            passed += 1
+
+    await asyncio.gather(*[pass_through() for _ in range(CONTENDERS)])
+    expect(passed, rounds * CONTENDERS, "tasks let through")
+    return passed
+
+
 async def timeout(size: int) -> int:
     timeout, sleep = asyncio.timeout, asyncio.sleep
     for _ in repeat(None, size):
@@ -289,6 +326,8 @@ SCHEDULING: dict[str, tuple[Workload, int]] = {
     "lock_contention": (on_a_loop(lock_contention), 5_000),
     "semaphore_contention": (on_a_loop(semaphore_contention), 5_000),
     "event_wait": (on_a_loop(event_wait), 5_000),
+    "condition_notify": (on_a_loop(condition_notify), 5_000),
+    "barrier_wait": (on_a_loop(barrier_wait), 5_000),
     "timeout": (on_a_loop(timeout), 5_000),
     "loop_create_close": (loop_create_close, 100),
 }

@@ -34,7 +34,7 @@ async def leaf(gate):
     await gate.wait()
 
 async def middle(gate):
-    async with asyncio.TaskGroup() as group:
+    async with GROUPS.TaskGroup() as group:
         group.create_task(leaf(gate), name="left")
         group.create_task(leaf(gate), name="right")
 
@@ -52,8 +52,10 @@ aioxide.run(main())
 
 
 @pytest.mark.parametrize("command", ["ps", "pstree"])
-def test_another_process_sees_tasks_and_who_awaits_them(command: str) -> None:
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as program:
+@pytest.mark.parametrize("groups", ["asyncio", "aioxide"])
+def test_another_process_sees_tasks_and_who_awaits_them(command: str, groups: str) -> None:
+    code = PROGRAM.replace("GROUPS", groups)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as program:
         try:
             assert program.stdout.readline() == "ready\n"
             tool = [sys.executable, "-m", "asyncio", command, str(program.pid)]
@@ -68,7 +70,10 @@ def test_another_process_sees_tasks_and_who_awaits_them(command: str) -> None:
         rows = {row.split()[2]: row for row in lines[2:]}
         assert rows.keys() == {"Task-1", "middle", "napping", "Task-2", "left", "right"}
         assert "Event.wait -> leaf" in rows["left"]
-        assert "TaskGroup.__aexit__ -> middle" in rows["right"]
+        # A native __aexit__() has no frame to be named.
+        chain = "TaskGroup.__aexit__ -> middle" if groups == "asyncio" else "Event.wait -> leaf  "
+        assert chain in rows["right"]
+        assert rows["right"].count("middle") >= 2
         assert rows["middle"].split()[-2] == "Task-1"
         assert rows["left"].split()[-2] == rows["right"].split()[-2] == "middle"
     else:
@@ -115,6 +120,121 @@ def test_who_waits_no_longer_is_forgotten() -> None:
         task.cancel()
         await task
         assert not awaited_by(future)
+
+    aioxide.run(main())
+
+
+def shown(*futures) -> list[set[str] | None]:
+    """Return the names of those who await each future."""
+    return [waiters if (waiters := awaited_by(future)) is None else names(waiters) for future in futures]
+
+
+async def gather_in_turns(module, trace) -> None:
+    async def child(turns: int, error: type[Exception] | None) -> None:
+        for _ in range(turns):
+            await aioxide.sleep(0)
+        if error is not None:
+            raise error
+
+    for error, collected in ((None, False), (KeyError, False), (KeyError, True)):
+        future = asyncio.get_running_loop().create_future()
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        children = [asyncio.create_task(child(turns, error if turns == 2 else None)) for turns in range(4)]
+        watched = [*children, future, done]
+        gathering = module.gather(*watched, children[0], return_exceptions=collected)
+        trace.append(shown(*watched))
+        gathering.add_done_callback(lambda _, watched=watched: trace.append(shown(*watched)))
+        for _ in range(6):
+            await aioxide.sleep(0)
+            trace.append(shown(*watched))
+        if not future.done():
+            future.set_result(None)
+        await asyncio.wait([gathering])
+        trace.append(shown(*watched))
+        gathering.exception()
+
+
+async def gather_twice_and_cancel(module, trace) -> None:
+    future = asyncio.get_running_loop().create_future()
+
+    async def wait(number: int) -> None:
+        await module.gather(future, asyncio.sleep(0))
+
+    waiters = [asyncio.create_task(wait(number), name=f"waiter {number}") for number in range(3)]
+    await aioxide.sleep(0)
+    trace.append(shown(future))
+    waiters[0].cancel()
+    for _ in range(4):
+        await aioxide.sleep(0)
+        trace.append(shown(future))
+    await asyncio.wait(waiters)
+    trace.append(shown(future))
+
+
+async def gather_outside_a_task(module, trace) -> None:
+    loop = asyncio.get_running_loop()
+    future, begun = loop.create_future(), loop.create_future()
+    loop.call_soon(lambda: begun.set_result([module.gather(future)]))
+    [gathering] = await begun
+    trace.append(shown(future, gathering))
+    future.set_result(None)
+    await gathering
+
+
+async def group_in_turns(module, trace) -> None:
+    async def child(turns: int, error: type[Exception] | None) -> None:
+        for _ in range(turns):
+            await aioxide.sleep(0)
+        if error is not None:
+            raise error
+
+    async def hold(error) -> None:
+        async with module.TaskGroup() as group:
+            children.extend(
+                group.create_task(child(turns, error if turns == 2 else None)) for turns in range(4)
+            )
+            trace.append(shown(*children))
+
+    for error in (None, KeyError):
+        children = []
+        holder = asyncio.create_task(hold(error), name="holder")
+        for _ in range(8):
+            await aioxide.sleep(0)
+            trace.append(shown(*children))
+        await asyncio.wait([holder])
+        holder.exception()
+        trace.append(shown(*children))
+
+
+@pytest.mark.parametrize(
+    "program", [gather_in_turns, gather_twice_and_cancel, gather_outside_a_task, group_in_turns]
+)
+def test_who_gathers_and_groups_is_seen_as_in_asyncio(program) -> None:
+    async def main(module) -> list:
+        asyncio.current_task().set_name("main")
+        trace = []
+        await program(module, trace)
+        return trace
+
+    expected = aioxide.run(main(asyncio))
+    assert aioxide.run(main(aioxide)) == expected
+    assert expected
+
+
+def test_a_gatherer_keeps_its_caller_no_longer_than_its_children_run() -> None:
+    async def main():
+        async def call():
+            return [aioxide.gather(aioxide.sleep(0))]
+
+        task = asyncio.create_task(call())
+        [gathering] = await task
+        reference = weakref.ref(task)
+        await gathering
+        del task
+        gc.collect()
+        assert reference() is None
+        assert gathering.done()
 
     aioxide.run(main())
 

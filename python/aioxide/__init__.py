@@ -69,7 +69,7 @@ else:
         wait,
         wait_for,
     )
-    from .locks import BoundedSemaphore, Event, Lock, Semaphore
+    from .locks import Barrier, BoundedSemaphore, Condition, Event, Lock, Semaphore
     from .queues import LifoQueue, PriorityQueue, Queue, QueueShutDown
     from .streams import (
         StreamReader,
@@ -88,8 +88,10 @@ else:
 _prepare_extension()
 
 __all__ = [
+    "Barrier",
     "BlockedReport",
     "BoundedSemaphore",
+    "Condition",
     "Event",
     "EventLoop",
     "EventLoopPolicy",

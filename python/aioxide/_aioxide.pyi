@@ -57,7 +57,10 @@ __all__ = [
     "LoopCore",
     "LockCore",
     "EventCore",
+    "ConditionCore",
+    "BarrierCore",
     "SemaphoreCore",
+    "TaskGroupCore",
     "QueueCore",
     "StreamReaderCore",
     "StreamWriterCore",
@@ -392,14 +395,43 @@ else:
         RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
         """
 
-@final
-class Children:
-    """The children of a ``TaskGroup`` that was entered."""
+@disjoint_base
+class TaskGroupCore:
+    """The native base of ``TaskGroup``. Source: ``asyncio.taskgroups``."""
 
-    def __init__(self, group: Any, /) -> None: ...
-    def create_task(
-        self, coro: _Coroutine[_T], *, name: str | None = None, context: Context | None = None
-    ) -> asyncio.Task[_T]: ...
+    _entered: bool
+    _exiting: bool
+    _aborting: bool
+    _parent_cancel_requested: bool
+    _cancel_called: bool
+    _left: bool
+    _loop: asyncio.AbstractEventLoop | None
+    _parent_task: asyncio.Task[Any] | None
+    _tasks: set[Any]
+    _errors: list[BaseException] | None
+    _base_error: BaseException | None
+    _on_completed_fut: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def __aenter__(self) -> Coroutine[Any, Any, Self]: ...
+    def __aexit__(
+        self, et: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> Coroutine[Any, Any, None]: ...
+    if sys.version_info >= (3, 14):
+        def create_task(
+            self,
+            coro: _Coroutine[_T],
+            *,
+            name: str | None = None,
+            context: Context | None = None,
+            eager_start: bool | None = None,
+        ) -> asyncio.Task[_T]:
+            """Create a new task in this group and return it; with ``eager_start``, its first step runs now."""
+    else:
+        def create_task(
+            self, coro: _Coroutine[_T], *, name: str | None = None, context: Context | None = None
+        ) -> asyncio.Task[_T]:
+            """Create a new task in this group and return it."""
 
 @disjoint_base
 class Timeout:
@@ -1200,6 +1232,50 @@ class LockCore:
     ) -> Coroutine[Any, Any, None]: ...
     def _get_loop(self) -> asyncio.AbstractEventLoop: ...
     def _wake_up_first(self) -> None: ...
+
+@disjoint_base
+class ConditionCore:
+    """The native base of ``Condition``. Source: ``asyncio.locks``."""
+
+    _lock: Any
+    _waiters: Any
+    _loop: asyncio.AbstractEventLoop | None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def __aenter__(self) -> Coroutine[Any, Any, None]: ...
+    def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> Coroutine[Any, Any, None]: ...
+    def wait(self) -> Coroutine[Any, Any, Literal[True]]:
+        """Release the lock, wait for a notification, acquire the lock again."""
+
+    def wait_for(self, predicate: Callable[[], _T], /) -> Coroutine[Any, Any, _T]:
+        """Wait until the predicate is true; return its value."""
+
+    def notify(self, n: int = 1) -> None:
+        """Wake up to n of those who wait."""
+
+    def notify_all(self) -> None:
+        """Wake all who wait."""
+
+    def _notify(self, n: int, /) -> None: ...
+    def _get_loop(self) -> asyncio.AbstractEventLoop: ...
+
+@disjoint_base
+class BarrierCore:
+    """The native base of ``Barrier``. Source: ``asyncio.locks``."""
+
+    _cond: Any
+    _parties: int
+    _state: Any
+    _count: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def wait(self) -> Coroutine[Any, Any, int]:
+        """Wait until so many wait; return an index of its own to each."""
+
+    # typeshed says Self; it is the index, as wait() returns it.
+    def __aenter__(self) -> Coroutine[Any, Any, Any]: ...
 
 @disjoint_base
 class SemaphoreCore:

@@ -1,4 +1,4 @@
-"""``Lock``, ``Event``, ``Semaphore``, ``BoundedSemaphore``: asyncio's, in Rust.
+"""``Lock``, ``Event``, ``Condition``, ``Semaphore``, ``BoundedSemaphore``, ``Barrier``: asyncio's, in Rust.
 
 Each class has two bases: a native one, and asyncio's own of the same name, so that ``isinstance`` holds.
 Counterpart: ``Lib/asyncio/locks.py``.
@@ -11,14 +11,14 @@ from abc import ABCMeta
 from typing import TYPE_CHECKING, Any
 
 from . import kinship
-from ._aioxide import EventCore, LockCore, SemaphoreCore
+from ._aioxide import BarrierCore, ConditionCore, EventCore, LockCore, SemaphoreCore
 
 if TYPE_CHECKING:
     # namespace.py adds it: what asyncio's module of this name has.
     def __getattr__(name: str) -> Any: ...
 
 
-__all__ = ("BoundedSemaphore", "Event", "Lock", "Semaphore")
+__all__ = ("Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore")
 
 
 class Lock(LockCore, asyncio.locks.Lock, metaclass=ABCMeta):
@@ -31,6 +31,18 @@ class Event(EventCore, asyncio.locks.Event, metaclass=ABCMeta):
     """asyncio's Event, in Rust: a flag that can be waited for."""
 
     __subclasshook__ = kinship.counts(asyncio.locks.Event)
+
+
+class Barrier(BarrierCore, asyncio.locks.Barrier, metaclass=ABCMeta):
+    """asyncio's Barrier, in Rust: so many tasks wait for each other."""
+
+    __subclasshook__ = kinship.counts(asyncio.locks.Barrier)
+
+
+class Condition(ConditionCore, asyncio.locks.Condition, metaclass=ABCMeta):
+    """asyncio's Condition, in Rust: waits, with a lock released meanwhile, until somebody notifies."""
+
+    __subclasshook__ = kinship.counts(asyncio.locks.Condition)
 
 
 class Semaphore(SemaphoreCore, asyncio.locks.Semaphore, metaclass=ABCMeta):

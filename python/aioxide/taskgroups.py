@@ -1,6 +1,7 @@
 """``TaskGroup``: tasks that end together.
 
-The running version's own class, whose children are native; and ``cancel()``, which CPython has from 3.15 on.
+The running version's own class over a native one, which does what happens when all goes well; and ``cancel()``, which
+CPython has from 3.15 on.
 Counterpart: ``Lib/asyncio/taskgroups.py``.
 """
 
@@ -10,7 +11,7 @@ import asyncio.taskgroups
 from asyncio.exceptions import CancelledError
 from typing import TYPE_CHECKING, Any
 
-from ._aioxide import Children
+from ._aioxide import TaskGroupCore
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ("TaskGroup",)
 
+# Of the class that comes after the native one in the method resolution order.
+_original: Any = asyncio.taskgroups.TaskGroup
 
-class TaskGroup(asyncio.taskgroups.TaskGroup):
-    """asyncio's TaskGroup, whose children are made and end natively.
+
+class TaskGroup(TaskGroupCore, asyncio.taskgroups.TaskGroup):
+    """asyncio's TaskGroup, in Rust.
 
     # Cancellation
 
@@ -32,39 +36,40 @@ class TaskGroup(asyncio.taskgroups.TaskGroup):
     """
 
     if TYPE_CHECKING:
-        # Of the base class, and private there.
-        _parent_task: asyncio.Task[Any] | None
-        _parent_cancel_requested: bool
-        _aborting: bool
-        _entered: bool
-
+        # Of asyncio's class, and private there.
         def _abort(self) -> None: ...
 
-    _cancel_called = False
-    _left = False
+    #: What 3.15's own ``__aenter__()`` asks: its ``cancel()`` sets it, ours does not.
+    _cancel_on_enter = False
 
-    async def __aenter__(self) -> TaskGroup:
-        await super().__aenter__()
-        if type(self).create_task is asyncio.taskgroups.TaskGroup.create_task:
-            # On the instance: it is found before the class's, and called without a frame.
-            attributes: Any = self
-            attributes.create_task = Children(self).create_task
+    async def _enter(self) -> TaskGroup:
+        """Enter where that is not simple: on a loop that is not ours, or where it is an error."""
+        await _original.__aenter__(self)
         if self._cancel_called:
             self._cancel_parent()
         return self
 
-    async def __aexit__(  # type: ignore[override]  # The base class says None.
+    async def _leave(
         self, et: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> bool | None:
+        """Leave where something went wrong."""
         try:
-            await super().__aexit__(et, exc, tb)
+            swallowed: bool | None = await _original.__aexit__(self, et, exc, tb)
             # A block that only cancel() has cancelled ends as if it had come to its end.
-            return self._cancel_called and et is not None and issubclass(et, CancelledError)
+            cancelled = self._cancel_called and et is not None and issubclass(et, CancelledError)
+            return swallowed or cancelled
         finally:
             # It refers to us; and the exception must not, through this frame.
-            self.__dict__.pop("create_task", None)
             exc = tb = None
             self._left = True
+
+    async def _leave_interrupted(self, error: BaseException) -> bool | None:
+        """Go on leaving, after ``error`` was raised while the children were waited for."""
+        try:
+            self._on_completed_fut = _Interrupted(self, error)
+            return await self._leave(None, None, None)
+        finally:
+            del error
 
     def cancel(self) -> None:
         """Cancel the group: its children and the block that has entered it, which is left without an error.
@@ -88,3 +93,30 @@ class TaskGroup(asyncio.taskgroups.TaskGroup):
         ):
             self._parent_cancel_requested = True
             self._parent_task.cancel()
+
+
+class _Interrupted:
+    """What a group was waiting for when it was interrupted, to be waited for once more: the same error is raised.
+
+    So asyncio's code goes on from there, which begins at the beginning. Until it awaits us we are a child of the group,
+    or it would not wait; and before 3.13 it looks at the beginning whether the parent was cancelled, no more later.
+    """
+
+    def __init__(self, group: TaskGroup, error: BaseException) -> None:
+        self.group = group
+        self.error = error
+        self.requested = group._parent_cancel_requested
+        group._parent_cancel_requested = False
+        group._tasks.add(self)
+
+    def done(self) -> bool:
+        return True
+
+    def __await__(self) -> Any:
+        self.group._tasks.discard(self)
+        self.group._parent_cancel_requested = self.requested
+        try:
+            raise self.error
+        finally:
+            # A traceback would lead back to us.
+            del self.error, self.group

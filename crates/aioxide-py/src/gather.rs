@@ -27,8 +27,8 @@ use crate::events::LoopBody;
 use crate::futures::{self, Callback, FutureLike, FutureState, State};
 use crate::imports::imports;
 use crate::object::{
-    Args, Body, BodyOf, Layout, Native, Owned, Returned, StaticMethod, TypeBuilder, Visitor, as_native, bound_function,
-    compat, create, finalize_slot, getter, method, method_one, repr_slot,
+    Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, StaticMethod, TypeBuilder, Visitor, as_native,
+    bound_function, compat, create, finalize_slot, getter, method, method_one, repr_slot,
 };
 use crate::tasks;
 
@@ -42,6 +42,8 @@ pub struct GatherBody {
     on_failure: Cell<OnFailure>,
     /// `cancel()` reached a child.
     cancel_requested: Cell<bool>,
+    /// The task that called `gather()`, while children of which it is known to await them have not ended (3.14).
+    caller: Slot,
 }
 
 /// What becomes of a child's exception.
@@ -70,11 +72,13 @@ impl Body for GatherBody {
             pending: Cell::new(0),
             on_failure: Cell::new(OnFailure::Raise),
             cancel_requested: Cell::new(false),
+            caller: Slot::empty(),
         }
     }
 
     fn traverse(&self, visitor: &mut Visitor<'_>) {
         self.future.traverse(visitor);
+        visitor.slot(&self.caller);
         if let Ok(children) = self.children.try_borrow() {
             for child in children.iter() {
                 visitor.owned(child);
@@ -84,6 +88,7 @@ impl Body for GatherBody {
 
     fn clear(&self) {
         self.future.clear();
+        self.caller.clear();
         drop(self.children.take());
     }
 
@@ -147,8 +152,6 @@ pub fn gather<'py>(args: Args<'_, 'py>) -> Returned<'py> {
     let keyword = args.only_keyword("gather", "return_exceptions");
     if let (Some(native), Ok(collect)) = (as_native::<LoopBody>(&event_loop), keyword)
         && !given.is_empty()
-        // From 3.14 on asyncio also writes down who awaits whom.
-        && !compat::TASKS_ARE_PUBLISHED
         && native.body().makes_plain_tasks()
         && native.body().is_direct()
         && given.iter().all(|given| is_plain(given, &event_loop))
@@ -191,6 +194,11 @@ fn gather_natively<'py>(
         let stack = imports(py)?.extract_stack.bind(py).call0()?;
         outer.body().future.rare_mut().source_traceback.set(stack.into());
     }
+    if compat::TASKS_ARE_PUBLISHED
+        && let Some(caller) = tasks::stepping_task(py)?
+    {
+        outer.body().caller.set(caller.into());
+    }
     let mut done = Vec::new();
     let mut seen = Seen::of(given);
     for (index, given) in given.iter().enumerate() {
@@ -205,6 +213,9 @@ fn gather_natively<'py>(
         if compat::GATHER_TAKES_DONE_AT_ONCE && future_state(&child, FutureState::done).unwrap_or(false) {
             done.push(child);
         } else {
+            if let Some(caller) = outer.body().caller.get(py) {
+                tasks::awaiters::add(&child, &caller)?;
+            }
             listen(event_loop, &child, &outer)?;
         }
     }
@@ -270,7 +281,16 @@ fn listen<'py>(event_loop: &Bound<'py, PyAny>, child: &Bound<'py, PyAny>, outer:
 pub fn child_done(outer: &Bound<'_, Gather>, child: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = outer.py();
     let body = outer.body();
+    if child.is(outer) {
+        return forget_caller(outer);
+    }
     body.pending.set(body.pending.get().saturating_sub(1));
+    if let Some(caller) = body.caller.get(py) {
+        tasks::awaiters::discard(child, &caller)?;
+        if body.pending.get() == 0 {
+            body.caller.clear();
+        }
+    }
     let Some(state) = future_state(child, |state| state.state.get()) else {
         return Ok(());
     };
@@ -281,7 +301,7 @@ pub fn child_done(outer: &Bound<'_, Gather>, child: &Bound<'_, PyAny>) -> PyResu
     }
     if body.on_failure.get() == OnFailure::Raise && matches!(state, State::Cancelled | State::Exception) {
         let exception = failure_of(child)?;
-        return futures::set_exception(outer, &exception);
+        return finish(outer, |outer| futures::set_exception(outer, &exception));
     }
     if body.pending.get() > 0 {
         return Ok(());
@@ -295,6 +315,33 @@ pub fn child_done(outer: &Bound<'_, Gather>, child: &Bound<'_, PyAny>) -> PyResu
     }
     let results = results_of(outer)?;
     futures::set_result(outer, Owned::new(results.as_any()))
+}
+
+/// Ends a gatherer. If children go on, nobody is said to await them from the next turn of the loop on.
+fn finish(outer: &Bound<'_, Gather>, end: impl FnOnce(&Bound<'_, Gather>) -> PyResult<()>) -> PyResult<()> {
+    let py = outer.py();
+    let future = &outer.body().future;
+    if !outer.body().caller.is_empty() && !future.done() && imports(py)?.gather_forgets_its_caller {
+        // It hears of its own end, before anybody else does.
+        let callback = Callback {
+            callable: Owned::new(outer.as_any()),
+            context: None,
+        };
+        futures::schedule(&future.require_loop(py)?, callback, outer)?;
+    }
+    end(outer)
+}
+
+fn forget_caller(outer: &Bound<'_, Gather>) -> PyResult<()> {
+    let py = outer.py();
+    let Some(caller) = outer.body().caller.take() else {
+        return Ok(());
+    };
+    let children = outer.body().children.borrow().clone();
+    for child in children {
+        tasks::awaiters::discard(child.bind(py), caller.bind(py))?;
+    }
+    Ok(())
 }
 
 /// What a child failed with; it counts as read.
@@ -347,12 +394,12 @@ fn cancel<'py>(this: &Bound<'py, Gather>, args: Args<'_, 'py>) -> Returned<'py> 
 }
 
 fn set_result<'py>(this: &Bound<'py, Gather>, result: &Bound<'py, PyAny>) -> Returned<'py> {
-    futures::set_result(this, Owned::new(result))?;
+    finish(this, |this| futures::set_result(this, Owned::new(result)))?;
     Ok(this.py().None().into_bound(this.py()))
 }
 
 fn set_exception<'py>(this: &Bound<'py, Gather>, exception: &Bound<'py, PyAny>) -> Returned<'py> {
-    futures::set_exception(this, exception)?;
+    finish(this, |this| futures::set_exception(this, exception))?;
     Ok(this.py().None().into_bound(this.py()))
 }
 

@@ -58,8 +58,14 @@ pub struct Imports {
     pub cancel_and_wait: Py<PyAny>,
     /// `asyncio.gather`, Python.
     pub gather: Py<PyAny>,
-    /// `asyncio.TaskGroup.create_task`, Python.
-    pub taskgroup_create_task: Py<PyAny>,
+    /// `asyncio.TaskGroup`.
+    pub taskgroup: Py<PyAny>,
+    /// Whether a group that was left knows its task and its errors no more (3.12.9, 3.13.2).
+    pub taskgroups_let_go: bool,
+    /// Whether leaving a group says that what is not raised is dealt with (3.15).
+    pub taskgroups_swallow: bool,
+    /// `aioxide.taskgroups`.
+    pub taskgroups: Py<PyAny>,
     /// `asyncio.timeouts.Timeout`, Python.
     pub timeout: Py<PyAny>,
     /// `asyncio.timeouts._State`.
@@ -110,8 +116,21 @@ pub struct Imports {
     pub queues: Py<PyAny>,
     /// `aioxide.locks`, the classes of locks.
     pub locks: Py<PyAny>,
+    /// `asyncio.Barrier`.
+    pub barrier: Py<PyAny>,
+    /// `asyncio.locks._BarrierState`.
+    pub barrier_state: Py<PyAny>,
+    /// `asyncio.BrokenBarrierError`.
+    pub broken_barrier_error: Py<PyAny>,
+    /// `asyncio.locks._ContextManagerMixin`.
+    pub context_manager_mixin: Py<PyAny>,
+    /// Whether a condition's waiter that fails notifies another, and raises the cancellation it got (3.12.2, 3.13).
+    pub conditions_pass_on: bool,
     /// Whether a semaphore's waiter that goes on wakes as many others as there are places (3.12.2), or one.
     pub semaphores_wake_all: bool,
+    /// Whether a gathering future that ends lets go of the children that go on (3.14, since gh-157213): they are
+    /// awaited by nobody then.
+    pub gather_forgets_its_caller: bool,
     /// `collections.deque`.
     pub deque: Py<PyAny>,
     /// `heapq.heappush`.
@@ -135,6 +154,7 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
     let tasks = py.import("asyncio.tasks")?;
     let futures = py.import("asyncio.futures")?;
     let types = py.import("types")?;
+    let taskgroup = py.import("asyncio.taskgroups")?.getattr("TaskGroup")?;
     let event_loop = if compat::version(py) < (3, 12) {
         "_get_event_loop"
     } else {
@@ -165,11 +185,9 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         wait_for: tasks.getattr("wait_for")?.unbind(),
         cancel_and_wait: tasks.getattr("_cancel_and_wait")?.unbind(),
         gather: tasks.getattr("gather")?.unbind(),
-        taskgroup_create_task: py
-            .import("asyncio.taskgroups")?
-            .getattr("TaskGroup")?
-            .getattr("create_task")?
-            .unbind(),
+        taskgroups_let_go: taskgroup.hasattr("_aexit")?,
+        taskgroups_swallow: taskgroup.hasattr("cancel")?,
+        taskgroup: taskgroup.unbind(),
         timeout: py.import("asyncio.timeouts")?.getattr("Timeout")?.unbind(),
         timeout_state: py.import("asyncio.timeouts")?.getattr("_State")?.unbind(),
         base_event_loop: py
@@ -213,6 +231,13 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         streams: py.import("aioxide.streams")?.into_any().unbind(),
         queues: py.import("aioxide.queues")?.into_any().unbind(),
         locks: py.import("aioxide.locks")?.into_any().unbind(),
+        taskgroups: py.import("aioxide.taskgroups")?.into_any().unbind(),
+        gather_forgets_its_caller: tasks.hasattr("_discard_awaited_by")?,
+        barrier: py.import("asyncio.locks")?.getattr("Barrier")?.unbind(),
+        barrier_state: py.import("asyncio.locks")?.getattr("_BarrierState")?.unbind(),
+        broken_barrier_error: exceptions.getattr("BrokenBarrierError")?.unbind(),
+        context_manager_mixin: py.import("asyncio.locks")?.getattr("_ContextManagerMixin")?.unbind(),
+        conditions_pass_on: py.import("asyncio.locks")?.getattr("Condition")?.hasattr("_notify")?,
         semaphores_wake_all: {
             // What it returns came with the change.
             let semaphore = py.import("asyncio.locks")?.getattr("Semaphore")?.call0()?;

@@ -7,7 +7,7 @@
 //! | `gather` | one future for the results of many |
 //! | `combinators` | `wait()`, `wait_for()`, `as_completed()` |
 //! | `timeouts` | `timeout()`, `timeout_at()` |
-//! | `taskgroups` | the children of a `TaskGroup` |
+//! | `taskgroups` | `TaskGroup` |
 //! | `locks` | `Lock` and its like |
 //! | `queues` | `Queue` and its like |
 //! | `mixins`, `deque`, `overrides` | what queues, locks and streams share |
@@ -106,7 +106,10 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LoopCore", events::build(py)?)?;
     module.add("LockCore", locks::build_lock(py)?)?;
     module.add("EventCore", locks::build_event(py)?)?;
+    module.add("ConditionCore", locks::build_condition(py)?)?;
+    module.add("BarrierCore", locks::build_barrier(py)?)?;
     module.add("SemaphoreCore", locks::build_semaphore(py)?)?;
+    module.add("TaskGroupCore", taskgroups::build(py)?)?;
     module.add("QueueCore", queues::build(py)?)?;
     module.add("StreamReaderCore", streams::build_reader(py)?)?;
     module.add("StreamWriterCore", streams::build_writer(py)?)?;
@@ -153,7 +156,6 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "as_completed",
         object::function(module, c"as_completed", doc, combinators::as_completed)?,
     )?;
-    module.setattr("Children", taskgroups::build(py)?)?;
     module.add("Timeout", timeouts::build(py)?)?;
     let doc = c"timeout(delay)\n--\n\nCancels the task that enters it when so many seconds have passed.";
     module.add("timeout", object::function(module, c"timeout", doc, timeouts::timeout)?)?;

@@ -73,6 +73,8 @@ pub type Sleep = Native<SleepBody>;
 static LAYOUT: Layout = Layout::unset();
 
 impl Body for SleepBody {
+    const KEPT: usize = 1024;
+
     fn layout() -> &'static Layout {
         &LAYOUT
     }

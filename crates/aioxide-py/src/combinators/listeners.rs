@@ -15,8 +15,8 @@ use super::wait_for::{self, WaitFor};
 use crate::coroutines::CoroutineBody;
 use crate::futures::{FutureBody, FutureLike, FutureState};
 use crate::gather::{self, GatherBody};
-use crate::object::{Body, BodyOf, Native, Returned, StaticMethod, as_exact, bound_function, method_one};
-use crate::taskgroups::{self, ChildrenBody};
+use crate::object::{Body, BodyOf, Native, Returned, StaticMethod, as_exact, as_native, bound_function, method_one};
+use crate::taskgroups::{self, TaskGroupBody};
 use crate::tasks::TaskBody;
 
 /// Looks at the state of a native future or task.
@@ -33,10 +33,10 @@ pub fn future_state<R>(future: &Bound<'_, PyAny>, look: impl FnOnce(&FutureState
 pub fn hears(callable: &Bound<'_, PyAny>) -> bool {
     as_exact::<TaskBody>(callable).is_none()
         && (as_exact::<GatherBody>(callable).is_some()
-            || as_exact::<ChildrenBody>(callable).is_some()
             || as_exact::<CoroutineBody<Wait>>(callable).is_some()
             || as_exact::<CoroutineBody<WaitFor>>(callable).is_some()
-            || as_exact::<CompletionsBody>(callable).is_some())
+            || as_exact::<CompletionsBody>(callable).is_some()
+            || as_native::<TaskGroupBody>(callable).is_some())
 }
 
 /// Tells a listener that `child` has ended, or, if that is itself, that its time is up.
@@ -44,8 +44,8 @@ pub fn hears(callable: &Bound<'_, PyAny>) -> bool {
 /// # Errors
 /// Of what it then calls.
 pub fn tell(listener: &Bound<'_, PyAny>, child: &Bound<'_, PyAny>) -> PyResult<()> {
-    if let Some(children) = as_exact::<ChildrenBody>(listener) {
-        return taskgroups::child_done(children, child);
+    if let Some(gatherer) = as_exact::<GatherBody>(listener) {
+        return gather::child_done(gatherer, child);
     }
     if let Some(waiting) = as_exact::<CoroutineBody<Wait>>(listener) {
         return wait::told(waiting, child);
@@ -56,15 +56,13 @@ pub fn tell(listener: &Bound<'_, PyAny>, child: &Bound<'_, PyAny>) -> PyResult<(
     if let Some(completions) = as_exact::<CompletionsBody>(listener) {
         return as_completed::told(completions, child);
     }
-    gather::child_done(listener.cast()?, child)
+    taskgroups::child_done(listener.cast()?, child)
 }
 
 /// A listener as a callback that Python can see, and call with a future; none for what is no listener.
 pub fn as_callable<'py>(listener: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     Ok(Some(if let Some(gatherer) = as_exact::<GatherBody>(listener) {
         gather::listener_of(gatherer)?
-    } else if let Some(children) = as_exact::<ChildrenBody>(listener) {
-        taskgroups::listener_of(children)?
     } else if let Some(waiting) = as_exact::<CoroutineBody<Wait>>(listener) {
         static LISTENER: OnceLock<StaticMethod> = OnceLock::new();
         bound_function(waiting, &LISTENER, || {
@@ -84,6 +82,8 @@ pub fn as_callable<'py>(listener: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'
         bound_function(completions, &LISTENER, || {
             method_one(c"_handle_completion", c"A future has ended.", hear::<CompletionsBody>)
         })?
+    } else if let Some(group) = as_native::<TaskGroupBody>(listener) {
+        taskgroups::listener_of(group)?
     } else {
         return Ok(None);
     }))

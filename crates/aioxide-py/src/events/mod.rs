@@ -30,9 +30,12 @@ use pyo3::types::PyType;
 
 use crate::errors::{loop_closed, os_error};
 use crate::object::{
-    Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, method, new_slot, setattr_slot,
+    Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_exact, method, new_slot,
+    setattr_slot, track,
 };
 use crate::sockets;
+
+use crate::tasks::TaskBody;
 
 use occupied::Occupied;
 pub use timing::{deadline, seconds};
@@ -257,6 +260,25 @@ impl LoopBody {
             .borrow()
             .as_ref()
             .and_then(|io| io.engine.borrow_mut().timers.cancel(key))
+    }
+
+    /// Whether a new task need not be shown to the garbage collector before its first step: it waits in the queue of
+    /// a loop that runs, and so is no garbage. Thousands that are made at once are not looked at each time then.
+    #[inline]
+    pub fn hides_new_tasks(&self) -> bool {
+        self.whole_run.get() && self.is_direct()
+    }
+
+    /// Shows the garbage collector the tasks in the ready queue, which may become garbage from now on.
+    fn show_new_tasks(&self, py: Python<'_>) {
+        let Some(io) = self.io.borrow().clone() else { return };
+        for entry in io.engine.borrow().ready.iter() {
+            if let Entry::Task(task) = entry
+                && let Some(task) = as_exact::<TaskBody>(task.bind(py))
+            {
+                track(task);
+            }
+        }
     }
 
     /// Checks that the loop is open.

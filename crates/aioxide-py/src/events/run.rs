@@ -119,6 +119,7 @@ fn run_attached<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
         tick(this, io, Batches::One)
     };
     io.engine.borrow().probe().leave_callbacks();
+    body.show_new_tasks(this.py());
     let left = tasks::leave_current(this.as_any(), body);
     ran?;
     left?;

@@ -53,6 +53,7 @@ fn ready_list<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
 
 fn ready_pop<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     let py = this.py();
+    this.body().show_new_tasks(py);
     let entry = this.body().io()?.engine.borrow_mut().pop();
     Ok(entry.map_or_else(|| py.None().into_bound(py), |entry| entry.object().bind(py).clone()))
 }
@@ -64,6 +65,7 @@ fn ready_append<'py>(this: &Bound<'py, Loop>, handle: &Bound<'py, PyAny>) -> Ret
 
 fn ready_clear<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     if let Ok(io) = this.body().io() {
+        this.body().show_new_tasks(this.py());
         let released: Vec<Entry> = io.engine.borrow_mut().ready.drain(..).collect();
         drop(released);
     }

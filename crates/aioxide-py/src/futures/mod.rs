@@ -39,6 +39,8 @@ impl FutureBody {
 }
 
 impl Body for FutureBody {
+    const KEPT: usize = 1024;
+
     fn layout() -> &'static Layout {
         &LAYOUT
     }

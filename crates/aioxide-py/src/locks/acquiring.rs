@@ -77,11 +77,7 @@ fn exit<'py, B: Acquirable>(this: &Bound<'py, Native<B>>, args: Args<'_, 'py>) -
     if !matches!(args.only_positional(), Some([_, _, _])) {
         args.bind("__aexit__", ["exc_type", "exc", "tb"], 3, 3)?;
     }
-    let operation = Leave {
-        lock: Slot::new(Owned::new(this.as_any())),
-        _body: PhantomData::<B>,
-    };
-    coroutine(this.py(), operation)
+    coroutine(this.py(), Leave::of(this))
 }
 
 fn release<'py, B: Acquirable>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
@@ -102,7 +98,7 @@ fn lock_in<'py, B: Acquirable>(slot: &Slot, py: Python<'py>) -> PyResult<Bound<'
 
 /// What acquiring returns.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Answer {
+pub enum Answer {
     /// `acquire()`.
     True,
     /// `__aenter__()`.
@@ -118,8 +114,9 @@ pub struct Acquire<B> {
 }
 
 impl<B: Acquirable> Acquire<B> {
+    /// Of a lock.
     #[inline]
-    fn of(lock: &Bound<'_, Native<B>>, answer: Answer) -> Self {
+    pub fn of(lock: &Bound<'_, Native<B>>, answer: Answer) -> Self {
         Self {
             lock: Slot::new(Owned::new(lock.as_any())),
             waiter: Slot::empty(),
@@ -198,6 +195,17 @@ impl<B: Acquirable> Operation for Acquire<B> {
 pub struct Leave<B> {
     lock: Slot,
     _body: PhantomData<B>,
+}
+
+impl<B: Acquirable> Leave<B> {
+    /// Of a lock.
+    #[inline]
+    pub fn of(lock: &Bound<'_, Native<B>>) -> Self {
+        Self {
+            lock: Slot::new(Owned::new(lock.as_any())),
+            _body: PhantomData,
+        }
+    }
 }
 
 impl<B: Acquirable> Operation for Leave<B> {

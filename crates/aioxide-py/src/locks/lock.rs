@@ -57,6 +57,14 @@ impl Body for LockBody {
     }
 }
 
+impl LockBody {
+    /// Whether somebody holds it.
+    #[inline]
+    pub fn is_locked(&self) -> bool {
+        self.locked.get()
+    }
+}
+
 /// Makes the types.
 pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     coroutines::build::<Acquire<LockBody>>(py, c"aioxide._aioxide.Lock_acquire")?;

@@ -31,14 +31,20 @@ impl Waiters {
 
     /// Joins them with a new future, which is returned.
     pub fn join<'py>(&self, owner: &Bound<'py, PyAny>) -> Returned<'py> {
+        let waiter = self.make(owner)?;
+        self.futures.push(&waiter)?;
+        Ok(waiter)
+    }
+
+    /// A new future of the running loop.
+    #[inline]
+    pub fn make<'py>(&self, owner: &Bound<'py, PyAny>) -> Returned<'py> {
         let event_loop = if self.overrides.none(&BINDING) {
             self.bound.running_loop(owner)?
         } else {
             owner.call_method0(pyo3::intern!(owner.py(), "_get_loop"))?
         };
-        let waiter = coroutines::waiter(&event_loop)?;
-        self.futures.push(&waiter)?;
-        Ok(waiter)
+        coroutines::waiter(&event_loop)
     }
 
     /// The container, for those who look.

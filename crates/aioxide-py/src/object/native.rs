@@ -28,6 +28,10 @@ pub trait Body: Sized + 'static {
     /// Whether CPython is told of it, where it wants to be (see `published`): tasks are.
     const PUBLISHED: bool = false;
 
+    /// How many dead objects are kept to be used again: by default enough for the locks and handles of 100 tasks that
+    /// take turns.
+    const KEPT: usize = 128;
+
     /// Where the type, the base and the offset are written when the module is made.
     fn layout() -> &'static Layout;
 
@@ -175,7 +179,7 @@ fn as_subclass<'a, 'py, B: Body>(
 #[inline]
 pub fn create<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<'_, Native<B>>> {
     let class = B::layout().class();
-    if let Some(object) = B::layout().free.take() {
+    if let Some(object) = B::layout().free.take::<B>() {
         // SAFETY: `keep` put it there: memory of an object of exactly this type, untracked, its base fields
         // zeroed, its body dropped. PyObject_Init makes it an object again, with one reference to its type.
         // The body is written before the garbage collector is told.
@@ -205,7 +209,7 @@ pub fn create<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<'_, Native<B>>
 #[inline]
 pub fn create_untracked<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<'_, Native<B>>> {
     let class = B::layout().class();
-    if let Some(object) = B::layout().free.take() {
+    if let Some(object) = B::layout().free.take::<B>() {
         // SAFETY: as in `create`.
         unsafe {
             ffi::PyObject_Init(object, class);
@@ -277,7 +281,7 @@ pub(super) unsafe extern "C" fn dealloc<B: Body>(object: *mut ffi::PyObject) {
         }
         // A finalized object (by us or by the garbage collector) has a mark of it in its GC head: such memory
         // is not used again.
-        if exact && !finalized && ffi::PyObject_GC_IsFinalized(object) == 0 && layout.free.keep(object) {
+        if exact && !finalized && ffi::PyObject_GC_IsFinalized(object) == 0 && layout.free.keep::<B>(object) {
             ffi::Py_DECREF(class.cast());
             return;
         }
@@ -388,9 +392,11 @@ impl Visitor<'_> {
 }
 
 /// The memory of dead objects of one type, to be used again: an allocation of the garbage collector costs
-/// 35 ns, this 5.
+/// 35 ns, this 5; and what is not allocated does not make the collector run.
+///
+/// Each holds, where its body was, the address of the next.
 struct FreeList {
-    objects: Cell<[*mut ffi::PyObject; KEPT]>,
+    first: Cell<*mut ffi::PyObject>,
     count: Cell<usize>,
 }
 
@@ -400,38 +406,43 @@ unsafe impl Sync for FreeList {}
 impl FreeList {
     const fn new() -> Self {
         Self {
-            objects: Cell::new([ptr::null_mut(); KEPT]),
+            first: Cell::new(ptr::null_mut()),
             count: Cell::new(0),
         }
     }
 
+    /// Keeps an object's memory; false if there is enough.
+    ///
+    /// # Safety
+    /// `object` is of exactly `B`'s type; its body is dropped, and nobody has it.
     #[inline]
-    fn slots(&self) -> &[Cell<*mut ffi::PyObject>] {
-        let slice: &Cell<[*mut ffi::PyObject]> = &self.objects;
-        slice.as_slice_of_cells()
-    }
-
-    /// Keeps an object's memory; false if it is full.
-    #[inline]
-    fn keep(&self, object: *mut ffi::PyObject) -> bool {
-        let count = self.count.get();
-        let Some(slot) = self.slots().get(count) else {
+    unsafe fn keep<B: Body>(&self, object: *mut ffi::PyObject) -> bool {
+        const { assert!(size_of::<B>() >= size_of::<*mut ffi::PyObject>()) };
+        const { assert!(align_of::<B>() >= align_of::<*mut ffi::PyObject>()) };
+        if self.count.get() >= B::KEPT {
             return false;
+        }
+        // SAFETY: the body's room is ours, large enough and aligned, as checked just above.
+        unsafe {
+            body_pointer::<B>(object)
+                .cast::<*mut ffi::PyObject>()
+                .write(self.first.get())
         };
-        slot.set(object);
-        self.count.set(count + 1);
+        self.first.set(object);
+        self.count.set(self.count.get() + 1);
         true
     }
 
     #[inline]
-    fn take(&self) -> Option<*mut ffi::PyObject> {
-        let count = self.count.get().checked_sub(1)?;
-        let object = self.slots().get(count)?.get();
-        self.count.set(count);
+    fn take<B: Body>(&self) -> Option<*mut ffi::PyObject> {
+        let object = self.first.get();
+        if object.is_null() {
+            return None;
+        }
+        // SAFETY: `keep` wrote it.
+        self.first
+            .set(unsafe { body_pointer::<B>(object).cast::<*mut ffi::PyObject>().read() });
+        self.count.set(self.count.get() - 1);
         Some(object)
     }
 }
-
-/// How many dead objects of a type are kept: enough for the futures of 100 tasks that take turns, at most
-/// 50 KiB for the largest type.
-const KEPT: usize = 128;

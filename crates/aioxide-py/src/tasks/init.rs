@@ -12,7 +12,9 @@ use super::{Task, TaskBody, current, make_ready, register, step, unregister};
 use crate::events::LoopBody;
 use crate::futures::{FutureLike, FutureState, is_debug};
 use crate::imports::imports;
-use crate::object::{Args, BodyOf, Owned, Returned, as_native, compat, copy_context, create, published};
+use crate::object::{
+    Args, BodyOf, Owned, Returned, as_native, compat, copy_context, create, create_untracked, published,
+};
 
 /// Numbers the tasks that get no name. asyncio counts in the same order, but from a counter of its own.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -32,7 +34,15 @@ pub fn create_task<'py>(
     coroutine: &Bound<'py, PyAny>,
     parts: &Parts<'_, 'py>,
 ) -> PyResult<Bound<'py, Task>> {
-    let this = create(event_loop.py(), TaskBody::with_future(FutureState::pending(event_loop)))?;
+    let py = event_loop.py();
+    let body = TaskBody::with_future(FutureState::pending(event_loop));
+    let hidden =
+        !parts.eager && as_native::<LoopBody>(event_loop).is_some_and(|native| native.body().hides_new_tasks());
+    let this = if hidden {
+        create_untracked(py, body)?
+    } else {
+        create(py, body)?
+    };
     if is_debug(event_loop)? {
         let stack = imports(event_loop.py())?.extract_stack.bind(event_loop.py()).call0()?;
         this.body().future().rare_mut().source_traceback.set(stack.into());

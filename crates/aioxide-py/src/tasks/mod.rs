@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+pub mod awaiters;
 mod cancellation;
 mod current;
 mod init;
@@ -61,6 +62,8 @@ pub struct TaskBody {
     pub(super) steps: Cell<u32>,
     /// How often it waited for something: a task whose steps grow and whose waits do not is spinning.
     pub(super) waits: Cell<u32>,
+    /// Where the group that made it keeps it; of no meaning elsewhere.
+    pub place_in_group: Cell<usize>,
     links: Links,
 }
 
@@ -72,6 +75,8 @@ static LIVE: Head = Head::new();
 
 impl Body for TaskBody {
     const PUBLISHED: bool = true;
+    // `gather()` of a thousand is common. 320 KiB at most.
+    const KEPT: usize = 1024;
 
     fn layout() -> &'static Layout {
         &LAYOUT
@@ -129,6 +134,7 @@ impl TaskBody {
             cancel_requests: Cell::new(0),
             steps: Cell::new(0),
             waits: Cell::new(0),
+            place_in_group: Cell::new(0),
             links: Links::unlinked(),
         }
     }

@@ -12,7 +12,7 @@ use crate::errors::{ends_the_loop, invalid_state};
 use crate::events::LoopBody;
 use crate::futures::{self, FutureLike, State};
 use crate::imports::imports;
-use crate::object::{BodyOf, Owned, Sent, as_native, in_context, send, throw};
+use crate::object::{BodyOf, Owned, Sent, as_native, in_context, send, throw, track};
 
 /// Who has entered the task's context.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub enum ContextIs {
 pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
     let py = this.py();
     let body = this.body();
+    if body.steps.get() == 0 {
+        // It may have been hidden: see `LoopBody::hides_new_tasks`.
+        track(this);
+    }
     let exception = outcome_of_waiter(this)?;
     if body.future().done() {
         return Err(invalid_state(py, "__step(): already done"));

@@ -12,13 +12,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::step::{self, ContextIs};
-use super::{Task, TaskBody, cancellation, make_ready};
+use super::{Task, TaskBody, awaiters, cancellation, make_ready};
 use crate::futures::{Callback, Future, FutureBody, FutureLike, State};
 use crate::gather::GatherBody;
 use crate::imports::imports;
 use crate::object::{
     BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, compat, method_noargs, method_one,
-    published,
 };
 use crate::sleep::{self, SleepBody};
 
@@ -112,7 +111,7 @@ fn waiting<'py>(this: &Bound<'py, Task>, future: &Bound<'py, PyAny>) -> PyResult
     body.waits.set(body.waits.get().wrapping_add(1));
     body.waiter.set(Owned::new(future));
     if compat::TASKS_ARE_PUBLISHED {
-        publish_wait(this, future)?;
+        awaiters::add(future, this.as_any())?;
     }
     if body.must_cancel.get() {
         let message = body.future().rare().and_then(|rare| rare.cancel_message.get(this.py()));
@@ -130,45 +129,9 @@ pub fn stop_waiting(this: &Bound<'_, Task>) -> PyResult<()> {
         return Ok(());
     };
     if compat::TASKS_ARE_PUBLISHED {
-        return unpublish_wait(this, waiter.bind(this.py()));
+        return awaiters::discard(waiter.bind(this.py()), this.as_any());
     }
     Ok(())
-}
-
-/// Lets asyncio's call graph know who waits for `future`.
-#[inline]
-fn publish_wait(this: &Bound<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<()> {
-    let noted = match (as_exact::<FutureBody>(future), as_exact::<TaskBody>(future)) {
-        (Some(future), _) => published::note_waiter(future, this),
-        (_, Some(task)) => published::note_waiter(task, this),
-        (None, None) => false,
-    };
-    if noted {
-        return Ok(());
-    }
-    imports(this.py())?
-        .add_to_awaited_by
-        .bind(this.py())
-        .call1((future, this))
-        .map(drop)
-}
-
-/// Takes back what `publish_wait` said.
-#[inline]
-fn unpublish_wait(this: &Bound<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<()> {
-    let forgotten = match (as_exact::<FutureBody>(future), as_exact::<TaskBody>(future)) {
-        (Some(future), _) => published::forget_waiter(future, this),
-        (_, Some(task)) => published::forget_waiter(task, this),
-        (None, None) => false,
-    };
-    if forgotten {
-        return Ok(());
-    }
-    imports(this.py())?
-        .discard_from_awaited_by
-        .bind(this.py())
-        .call1((future, this))
-        .map(drop)
 }
 
 fn wait_for_foreign<'py>(
