@@ -559,3 +559,41 @@ def test_ten_thousand_idle_connections_cost_little_and_give_it_back(tmp_path):
     # The allocator may have kept some of the first round.
     assert each < 4000
     assert flat < 4 * 1024 * 1024
+
+
+@pytest.mark.parametrize("fallback", [False, True])
+def test_sendfile_on_an_accepted_connection_sends_the_file_twice(tmp_path, fallback):
+    data = bytes(range(256)) * 1000
+    (tmp_path / "file").write_bytes(data)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        failed = []
+        loop.set_exception_handler(lambda _, context: failed.append(context))
+
+        async def answer(reader, writer):
+            await reader.readline()
+            writer.write(b"head")
+            with (tmp_path / "file").open("rb") as file:
+                for _ in range(2):
+                    sent = await loop.sendfile(writer.transport, file, 0, len(data), fallback=fallback)
+                    assert sent == len(data)
+            # The descriptor is the transport's again.
+            with pytest.raises(RuntimeError, match="is used by transport"):
+                loop.add_reader(writer.transport.get_extra_info("socket").fileno(), print)
+            writer.write(b"tail")
+            writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        for _ in range(3):
+            # Each connection closes before the next: the descriptor's number is used again.
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(b"please\n")
+            assert await reader.read() == b"head" + data * 2 + b"tail"
+            writer.close()
+            await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+        assert failed == []
+
+    run(main)

@@ -218,3 +218,21 @@ def test_a_sleep_that_is_closed_forgets_its_timer():
         assert len(loop._scheduled) == 0
 
     run(main)
+
+
+def test_a_timer_is_not_late_by_a_clock_that_was_replaced_and_jumps():
+    async def main():
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        loop.time = lambda: now
+        fired = []
+        loop.call_later(3600, fired.append, True)
+        await asyncio.sleep(0)
+        assert not fired
+        now += 3600
+        for _ in range(2):
+            await asyncio.sleep(0)
+        assert fired
+        del loop.time
+
+    aioxide.run(main())

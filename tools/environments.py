@@ -20,7 +20,7 @@ from pathlib import Path
 from interpreters import Interpreter
 from project import ROOT, VENVS, shown
 
-__all__ = ("Environment", "ensure", "ensure_tools", "locked")
+__all__ = ("Environment", "ensure", "ensure_suites", "ensure_tools", "locked")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,15 @@ def ensure(interpreter: Interpreter, *groups: str) -> Environment:
 def ensure_tools(interpreter: Interpreter) -> Environment:
     """Return ``.venv/tools``, which builds the extension for every interpreter."""
     return prepared(Environment(VENVS / "tools", interpreter), ("tools",))
+
+
+def ensure_suites(interpreter: Interpreter) -> Environment:
+    """Return ``.venv/suites-3.X``: the programs whose own tests are run, apart from what our tests need."""
+    environment = prepared(Environment(VENVS / f"suites-{interpreter.version}", interpreter), ("suites",))
+    # aioxide as it lies in the work tree, built already.
+    packages = environment.folder / "lib" / f"python{interpreter.version}" / "site-packages"
+    (packages / "aioxide-tree.pth").write_text(f"{ROOT / 'python'}\n")
+    return environment
 
 
 def prepared(environment: Environment, groups: tuple[str, ...]) -> Environment:

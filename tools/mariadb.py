@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ("ensure", "find")
+__all__ = ("NotInstalled", "apt_get", "ensure", "find", "services_stay_stopped")
 
 # Debian keeps servers in /usr/sbin, which is on the PATH of root only.
 FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec")

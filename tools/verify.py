@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import debug
@@ -33,9 +35,13 @@ PARTS = {
     "cpython": "CPython's own test_asyncio, of the running version",
     "uvloop": "uvloop's tests, from its source distribution",
     "programs": "real programs: aiohttp, uvicorn, aiofiles, aiomysql, anyio",
+    "suites": "the programs' own test suites, on one version: websockets, anyio, aiohttp, redis, ...",
     "stubs": "the stubs against the extension",
     "docs": "the snippets in README and docs/",
 }
+
+#: The version that the programs' suites run on: they take minutes, and wheels of all they need exist for it.
+SUITES_VERSION = "3.13"
 
 #: What runs beside the other parts of the same interpreter: it takes as long as they do.
 SECOND_LANE = ("uvloop", "cpython")
@@ -116,6 +122,8 @@ def test_on(interpreter: Interpreter, options: argparse.Namespace) -> Iterator[O
             lanes[part.name in SECOND_LANE].append(part)
     for outcome in play_lanes([lane for lane in lanes if lane]):
         yield second_chance(outcome)
+    if "suites" in chosen and version == SUITES_VERSION:
+        yield suites(interpreter)
 
 
 def rust() -> Part:
@@ -145,6 +153,17 @@ def parts(python: Path, version: str) -> Iterator[Part]:
     yield pytest("programs", python, version, ["tests/conformance"])
     yield Part("uvloop", version, [python, "tests/conformance/uvloop_suite.py", "-j", "2"])
     yield Part("cpython", version, [python, "tests/conformance/cpython.py", "-j", "2"])
+
+
+def suites(interpreter: Interpreter) -> Outcome:
+    """The programs' own suites, in their own environment; nothing runs beside them, for they keep both cores busy."""
+    started = time.monotonic()
+    part = Part("suites", interpreter.version, ())
+    try:
+        python = environments.ensure_suites(interpreter).python
+    except (subprocess.CalledProcessError, SystemExit) as error:
+        return Outcome(part, 0, 1, 0, time.monotonic() - started, f"no environment: {error}")
+    return play(replace(part, command=[python, "tests/conformance/suites.py", "-j", "2"]))
 
 
 def pytest(name: str, python: Path, version: str, chosen: list[str]) -> Part:

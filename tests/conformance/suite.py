@@ -15,7 +15,7 @@ from expectations import Expectations, Surprise
 from records import Outcome
 from supervision import Job, ModuleRun, end_with_this_process, run_module
 
-__all__ = ("arguments", "run")
+__all__ = ("arguments", "conclude", "run")
 
 
 def arguments(description: str, modules: Sequence[str]) -> argparse.Namespace:
@@ -84,12 +84,16 @@ def run(options: argparse.Namespace, job: Job, listing: Path) -> int:
                 print(f"{surprise.test} {surprise.what}: once more, alone")
             note(run_module(job, module))
 
-    every = list(runs.values())
     surprises = [surprise for several in found.values() for surprise in several]
-    _report(options, every, surprises)
-    print(reporting.closing(every, surprises))
-    ran = any(r.outcome is not Outcome.SKIPPED for run in every for r in run.results.values())
-    return 1 if surprises or not ran else 0
+    return conclude(options, list(runs.values()), surprises)
+
+
+def conclude(options: argparse.Namespace, runs: Sequence[ModuleRun], found: list[Surprise]) -> int:
+    """Report what was found and sum up; return the exit status."""
+    _report(options, runs, found)
+    print(reporting.closing(runs, found))
+    ran = any(r.outcome is not Outcome.SKIPPED for run in runs for r in run.results.values())
+    return 1 if found or not ran else 0
 
 
 def _report(options: argparse.Namespace, runs: Sequence[ModuleRun], found: Sequence[Surprise]) -> None:

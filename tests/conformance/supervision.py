@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -23,7 +23,7 @@ from types import FrameType
 import records
 from records import Outcome, Record
 
-__all__ = ("Job", "ModuleRun", "end_with_this_process", "run_module")
+__all__ = ("Job", "ModuleRun", "death", "end_with_this_process", "run_module", "watched")
 
 _HERE = Path(__file__).resolve().parent
 
@@ -108,11 +108,36 @@ def _start(job: Job, run: ModuleRun, folder: Path, seconds: float) -> bool:
             }
         )
     )
+    command: list[str | Path] = [sys.executable, _HERE / "child.py", job.shim, run.module, orders]
+    status, tail = watched(command, work, {**os.environ, **job.environment}, output, seconds)
+    log = records.read(results)
+    run.found = log.found or run.found
+    run.results |= log.ended
+    if status == 0:
+        return True
+    if log.running is not None:
+        run.results[log.running] = Record(Outcome.FAILED, f"{death(status)} in it:\n{tail}")
+        return False
+    # Nothing to blame but the module: it does not import, or it crashes after its last test.
+    run.results[f"{run.module} (process)"] = Record(
+        Outcome.FAILED, f"{death(status)} outside of any test:\n{tail}"
+    )
+    return True
+
+
+def watched(
+    command: Sequence[str | Path],
+    folder: Path,
+    environment: Mapping[str, str],
+    output: Path,
+    seconds: float,
+) -> tuple[int | None, str]:
+    """Run a child in ``folder``; return its exit status, None when its time was up, and the end of its output."""
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, _HERE / "child.py", job.shim, run.module, orders],
-            cwd=work,
-            env={**os.environ, **job.environment},
+            command,
+            cwd=folder,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -127,21 +152,7 @@ def _start(job: Job, run: ModuleRun, folder: Path, seconds: float) -> bool:
         finally:
             _end_group(process)
             _running.discard(process)
-
-    log = records.read(results)
-    run.found = log.found or run.found
-    run.results |= log.ended
-    if status == 0:
-        return True
-    tail = output.read_text(errors="replace")[-_TAIL:]
-    if log.running is not None:
-        run.results[log.running] = Record(Outcome.FAILED, f"{_death(status)} in it:\n{tail}")
-        return False
-    # Nothing to blame but the module: it does not import, or it crashes after its last test.
-    run.results[f"{run.module} (process)"] = Record(
-        Outcome.FAILED, f"{_death(status)} outside of any test:\n{tail}"
-    )
-    return True
+    return status, output.read_text(errors="replace")[-_TAIL:]
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
@@ -153,7 +164,8 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _death(status: int | None) -> str:
+def death(status: int | None) -> str:
+    """Say how a child ended, by what `watched` returned."""
     if status is None:
         return "the module ran out of time"
     if status < 0:
