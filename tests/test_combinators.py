@@ -1,4 +1,4 @@
-"""``wait``, ``wait_for``, ``as_completed``: the same on asyncio and here, on our loop and on asyncio's."""
+"""``wait``, ``wait_for``, ``as_completed``, ``shield``: the same on asyncio and here, on our loop and on asyncio's."""
 
 from __future__ import annotations
 
@@ -250,6 +250,182 @@ def test_as_completed_takes_several(face):
         coroutine.close()
 
     run(main())
+
+
+def test_as_completed_gives_each_once(face):
+    api, run = face
+
+    async def main():
+        event_loop = asyncio.get_running_loop()
+        future = event_loop.create_future()
+        task = asyncio.create_task(value(1))
+        coroutine = value(3, 0.01)
+        event_loop.call_later(0.02, future.set_result, 2)
+        awaitables = [task, future, task, coroutine, future, coroutine]
+        assert [await one for one in api.as_completed(iter(awaitables))] == [1, 3, 2]
+
+    run(main())
+
+
+def test_as_completed_refuses_a_future_of_another_loop(face):
+    api, run = face
+    other = asyncio.new_event_loop()
+    future = other.create_future()
+
+    async def main():
+        with pytest.raises(ValueError, match="belongs to a different loop"):
+            list(api.as_completed([future]))
+
+    run(main())
+    other.close()
+
+
+def test_time_is_up_for_what_has_ended_in_the_same_turn(face):
+    """What as_completed() was not told of in time raises TimeoutError, though it has a result."""
+    api, run = face
+
+    async def main():
+        event_loop = asyncio.get_running_loop()
+        futures = [event_loop.create_future() for _ in range(3)]
+        ends = 0
+        waiting = [asyncio.ensure_future(one) for one in api.as_completed(futures, timeout=0.01)]
+        await asyncio.sleep(0)
+        futures[0].set_result("early")
+        done, _ = await api.wait(waiting)
+        for one in done:
+            ends += isinstance(one.exception(), TimeoutError)
+        assert (len(done), ends) == (3, 2)
+        futures[1].set_result("late")
+        await asyncio.sleep(0)
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", ["result", "exception", "cancelled"])
+def test_shield_ends_as_what_it_shields(face, kind):
+    api, run = face
+
+    async def main():
+        inner = asyncio.get_running_loop().create_future()
+        outer = api.shield(inner)
+        assert outer is not inner
+        if kind == "result":
+            inner.set_result(1)
+        elif kind == "exception":
+            inner.set_exception(KeyError("seen"))
+        else:
+            inner.cancel("not passed on")
+        assert not outer.done()
+        try:
+            assert await outer == 1
+            assert kind == "result"
+        except KeyError:
+            assert kind == "exception"
+        except asyncio.CancelledError as error:
+            assert kind == "cancelled"
+            assert not error.args
+        assert (outer.cancelled(), inner.cancelled()) == (kind == "cancelled",) * 2
+        assert api.shield(inner) is inner
+
+    run(main())
+
+
+def test_shield_keeps_a_cancellation_out(face):
+    api, run = face
+
+    async def main():
+        inner = asyncio.create_task(value(1, 0.01))
+        waiting = asyncio.create_task(api.wait_for(api.shield(inner), 5))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not inner.done()
+        assert await inner == 1
+
+    run(main())
+
+
+def test_shield_takes_coroutines_and_other_awaitables(face):
+    api, run = face
+
+    class Awaitable:
+        def __await__(self):
+            return value(2).__await__()
+
+    async def main():
+        assert await api.shield(value(1)) == 1
+        assert await api.shield(Awaitable()) == 2
+        for wrong in (1, None, "text"):
+            with pytest.raises(TypeError):
+                api.shield(wrong)
+
+    run(main())
+
+
+def test_shield_tells_of_a_failure_that_nobody_waits_for(face):
+    api, run = face
+    reports = []
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: reports.append(context["message"])
+        )
+        inner = asyncio.get_running_loop().create_future()
+        outers = [api.shield(inner) for _ in range(3)]
+        await asyncio.sleep(0)
+        for outer in outers:
+            outer.cancel()
+        await asyncio.sleep(0)
+        inner.set_exception(KeyError("seen"))
+        await asyncio.sleep(0)
+        inner.exception()
+        # Both end in the same turn.
+        inner = asyncio.get_running_loop().create_future()
+        outer = api.shield(inner)
+        outer.cancel()
+        inner.set_exception(KeyError("seen"))
+        await asyncio.sleep(0)
+        del inner, outer
+        gc.collect()
+
+    run(main())
+    expected = []
+    if hasattr(asyncio.tasks, "_log_on_exception"):
+        expected = ["KeyError exception in shielded future", "Future exception was never retrieved"]
+    assert reports == expected
+
+
+def test_shield_where_somebody_else_ends_the_outer_future(face):
+    api, run = face
+    reports = []
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: reports.append(context["exception"])
+        )
+        inner = asyncio.get_running_loop().create_future()
+        outer = api.shield(inner)
+        outer.set_result("other")
+        inner.set_result("own")
+        await asyncio.sleep(0)
+        assert (outer.result(), inner.result()) == ("other", "own")
+
+    run(main())
+    assert [type(report) for report in reports] == [asyncio.InvalidStateError]
+
+
+def test_shields_are_collected():
+    async def main():
+        inner = asyncio.get_running_loop().create_future()
+        outer = aioxide.shield(inner)
+        inner.outer, outer.mark = outer, inner
+        gone = weakref.ref(inner)
+        del inner, outer
+        gc.collect()
+        return gone
+
+    assert aioxide.run(main())() is None
 
 
 def test_nothing_is_kept_by_a_wait_that_was_given_up():

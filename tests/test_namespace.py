@@ -44,6 +44,7 @@ NATIVE = {
     "open_connection",
     "open_unix_connection",
     "run",
+    "shield",
     "sleep",
     "start_server",
     "start_unix_server",

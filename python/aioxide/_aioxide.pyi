@@ -72,6 +72,7 @@ __all__ = [
     "wait",
     "wait_for",
     "as_completed",
+    "shield",
     "timeout",
     "timeout_at",
     "Timeout",
@@ -514,6 +515,14 @@ def as_completed(fs: Iterable[Awaitable[_T]], *, timeout: float | None = None) -
     ``for`` gives coroutines, each of which returns the next result; ``async for`` gives the futures themselves, on every
     version of Python (asyncio: from 3.13 on). When ``timeout`` seconds have passed, what is left raises TimeoutError.
     TypeError if it is given one awaitable; before 3.13, when it is iterated over. Source: ``asyncio.tasks``.
+    """
+
+def shield(arg: Awaitable[_T]) -> asyncio.Future[_T]:
+    """Return a future for an awaitable's outcome, the cancellation of which does not reach it.
+
+    Cancelling the awaitable itself cancels the future. What is done already is returned as it is. Keep a reference to
+    what is shielded: the loop holds none to a task that waits. From 3.14 on the loop's exception handler is told when
+    it fails after the future was cancelled. TypeError for what is not awaitable. Source: ``asyncio.tasks``.
     """
 
 def _prepare() -> None: ...

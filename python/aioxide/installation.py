@@ -32,6 +32,7 @@ from ._aioxide import (
     as_completed,
     create_task,
     gather,
+    shield,
     sleep,
     timeout,
     timeout_at,
@@ -96,7 +97,12 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
     (asyncio.tasks, "gather", gather),
     *(
         (module, name, value)
-        for name, value in (("wait", wait), ("wait_for", wait_for), ("as_completed", as_completed))
+        for name, value in (
+            ("wait", wait),
+            ("wait_for", wait_for),
+            ("as_completed", as_completed),
+            ("shield", shield),
+        )
         for module in (asyncio, asyncio.tasks)
     ),
     (asyncio, "Timeout", Timeout),

@@ -88,7 +88,9 @@ class Comparison:
         line = reporting.module_line(self.ours, self.listed, len(self.surprises))
         if self.failing:
             line += f", {self.failing} fail on asyncio"
-        return "\n".join([line, *(f"    failed once, but not when repeated: {test}" for test in self.unsteady)])
+        return "\n".join(
+            [line, *(f"    failed once, but not when repeated: {test}" for test in self.unsteady)]
+        )
 
 
 def compare(program: Program, options: argparse.Namespace) -> Comparison:
@@ -123,7 +125,9 @@ def _play(run: Run) -> ModuleRun:
         return run.play()
     except (OSError, subprocess.CalledProcessError) as error:
         name = run.program.name
-        return ModuleRun(name, results={f"{name} (process)": Record(Outcome.FAILED, f"it did not run: {error}")})
+        return ModuleRun(
+            name, results={f"{name} (process)": Record(Outcome.FAILED, f"it did not run: {error}")}
+        )
 
 
 def _account_for_all(asyncios: ModuleRun, ours: ModuleRun) -> None:

@@ -79,7 +79,9 @@ class Recorder:
     def pytest_sessionfinish(self) -> None:
         """Write what there was, and what never came to its end."""
         for test, (_, detail, seconds) in self._tests.items():
-            self._write(kind="end", test=test, outcome="failed", detail=f"it did not end\n{detail}", seconds=seconds)
+            self._write(
+                kind="end", test=test, outcome="failed", detail=f"it did not end\n{detail}", seconds=seconds
+            )
         self._write(kind="found", tests=self._found)
         self._file.close()
 

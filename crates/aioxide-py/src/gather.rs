@@ -16,13 +16,12 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple, PyType};
 
-use crate::combinators::future_state;
+use crate::combinators::{Seen, future_state};
 use crate::events::LoopBody;
 use crate::futures::{self, Callback, FutureLike, FutureState, State};
 use crate::imports::imports;
@@ -223,32 +222,6 @@ fn gather_natively<'py>(
         child_done(&outer, &child)?;
     }
     Ok(outer)
-}
-
-/// Which arguments were given before. They compare by identity: none is of a class that could say otherwise.
-enum Seen {
-    /// No argument is given twice.
-    Once,
-    /// By address, the index of the first.
-    Twice(HashMap<usize, usize>),
-}
-
-impl Seen {
-    fn of(given: &[Bound<'_, PyAny>]) -> Self {
-        let mut addresses: Vec<usize> = given.iter().map(|given| given.as_ptr() as usize).collect();
-        addresses.sort_unstable();
-        if addresses.windows(2).any(|pair| pair.first() == pair.last()) {
-            return Self::Twice(HashMap::new());
-        }
-        Self::Once
-    }
-
-    /// The index at which the same argument came first; this one is remembered.
-    fn before(&mut self, given: &Bound<'_, PyAny>, index: usize) -> Option<usize> {
-        let Self::Twice(known) = self else { return None };
-        let first = *known.entry(given.as_ptr() as usize).or_insert(index);
-        (first != index).then_some(first)
-    }
 }
 
 /// The child of an argument: itself, or a task for a coroutine.

@@ -58,6 +58,10 @@ pub struct Imports {
     pub cancel_and_wait: Py<PyAny>,
     /// `asyncio.gather`, Python.
     pub gather: Py<PyAny>,
+    /// `asyncio.shield`, Python.
+    pub shield: Py<PyAny>,
+    /// What reports a failure that nobody waits for behind a shield any more (3.14).
+    pub log_on_exception: Option<Py<PyAny>>,
     /// `asyncio.TaskGroup`.
     pub taskgroup: Py<PyAny>,
     /// Whether a group that was left knows its task and its errors no more (3.12.9, 3.13.2).
@@ -185,6 +189,8 @@ fn load(py: Python<'_>) -> PyResult<Imports> {
         wait_for: tasks.getattr("wait_for")?.unbind(),
         cancel_and_wait: tasks.getattr("_cancel_and_wait")?.unbind(),
         gather: tasks.getattr("gather")?.unbind(),
+        shield: tasks.getattr("shield")?.unbind(),
+        log_on_exception: tasks.getattr_opt("_log_on_exception")?.map(Bound::unbind),
         taskgroups_let_go: taskgroup.hasattr("_aexit")?,
         taskgroups_swallow: taskgroup.hasattr("cancel")?,
         taskgroup: taskgroup.unbind(),

@@ -5,7 +5,7 @@
 //! | `object` | the unsafe room: native objects over the C API |
 //! | `futures`, `tasks`, `sleep` | what is awaited |
 //! | `gather` | one future for the results of many |
-//! | `combinators` | `wait()`, `wait_for()`, `as_completed()` |
+//! | `combinators` | `wait()`, `wait_for()`, `as_completed()`, `shield()` |
 //! | `timeouts` | `timeout()`, `timeout_at()` |
 //! | `taskgroups` | `TaskGroup` |
 //! | `locks` | `Lock` and its like |
@@ -150,6 +150,10 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "wait_for",
         object::function(module, c"wait_for", doc, combinators::wait_for)?,
     )?;
+    combinators::build_shield(py)?;
+    let doc =
+        c"shield(arg)\n--\n\nReturns a future for an awaitable's outcome, the cancellation of which does not reach it.";
+    module.add("shield", object::function(module, c"shield", doc, combinators::shield)?)?;
     combinators::build_as_completed(py)?;
     let doc = c"as_completed(fs, *, timeout=None)\n--\n\nIterates over awaitables in the order in which they end.";
     module.add(

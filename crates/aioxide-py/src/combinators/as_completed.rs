@@ -14,6 +14,7 @@ use pyo3::exceptions::{PyStopAsyncIteration, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PySet, PyType};
 
+use super::distinct::{Distinct, Seen};
 use super::listeners::{as_callable, future_state};
 use super::timer::Timer;
 use crate::coroutines::{self, Coroutine, Next, Operation, coroutine, iterator_of};
@@ -32,8 +33,9 @@ pub struct CompletionsBody {
     awaitables: Slot,
     timeout: Slot,
     progress: Cell<Progress>,
-    /// A set.
-    todo: Slot,
+    /// Those that were not heard of.
+    todo: Distinct,
+    /// A queue.
     ended: Slot,
     /// How many are still to be handed out.
     left: Cell<usize>,
@@ -63,7 +65,7 @@ impl Body for CompletionsBody {
             awaitables: Slot::empty(),
             timeout: Slot::empty(),
             progress: Cell::new(Progress::New),
-            todo: Slot::empty(),
+            todo: Distinct::default(),
             ended: Slot::empty(),
             left: Cell::new(0),
             timer: Timer::new(),
@@ -72,16 +74,18 @@ impl Body for CompletionsBody {
     }
 
     fn traverse(&self, visitor: &mut Visitor<'_>) {
-        for slot in [&self.awaitables, &self.timeout, &self.todo, &self.ended, &self.task] {
+        for slot in [&self.awaitables, &self.timeout, &self.ended, &self.task] {
             visitor.slot(slot);
         }
+        self.todo.traverse(visitor);
         self.timer.traverse(visitor);
     }
 
     fn clear(&self) {
-        for slot in [&self.awaitables, &self.timeout, &self.todo, &self.ended, &self.task] {
+        for slot in [&self.awaitables, &self.timeout, &self.ended, &self.task] {
             slot.clear();
         }
+        drop(self.todo.take());
         self.timer.clear();
     }
 }
@@ -138,24 +142,7 @@ fn begin(this: &Bound<'_, Completions>) -> PyResult<()> {
         Some(native) if native.body().makes_plain_tasks() => native.body().require_open().map(|()| true)?,
         _ => false,
     };
-    let keywords = PyDict::new(py);
-    keywords.set_item("loop", &event_loop)?;
-    let futures = PySet::empty(py)?;
-    let distinct = py.get_type::<PySet>().call1((given,))?;
-    for awaitable in distinct.cast::<PySet>()?.iter() {
-        if future_state(&awaitable, |_| ()).is_some() {
-            futures.add(awaitable)?;
-        } else if plain && tasks::is_plain_coroutine(&awaitable) {
-            futures.add(tasks::create_task(&event_loop, &awaitable, &tasks::Parts::default())?)?;
-        } else {
-            futures.add(
-                imports(py)?
-                    .ensure_future
-                    .bind(py)
-                    .call((awaitable,), Some(&keywords))?,
-            )?;
-        }
-    }
+    let futures = futures_of(&given, &event_loop, plain)?;
     body.ended
         .set(imports(py)?.queues.bind(py).getattr("Queue")?.call0()?.into());
     if compat::TASKS_ARE_PUBLISHED
@@ -163,15 +150,53 @@ fn begin(this: &Bound<'_, Completions>) -> PyResult<()> {
     {
         body.task.set(Owned::new(&task));
     }
-    for future in futures.iter() {
-        listen(this, &future, &event_loop)?;
+    for future in &futures {
+        body.todo.add(future);
+        listen(this, future, &event_loop)?;
     }
     if !futures.is_empty() {
         body.timer.set(&event_loop, &body.timeout.get_or_none(py), this)?;
     }
     body.left.set(futures.len());
-    body.todo.set(futures.into_any().into());
     Ok(())
+}
+
+/// The futures of what was given, each once: itself, or a task for a coroutine.
+fn futures_of<'py>(
+    given: &Bound<'py, PyAny>,
+    event_loop: &Bound<'py, PyAny>,
+    plain: bool,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let py = given.py();
+    let given = given.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    let is_ours = |given: &Bound<'py, PyAny>| future_state(given, |state| state.event_loop.is(event_loop));
+    if given
+        .iter()
+        .all(|given| is_ours(given).unwrap_or_else(|| plain && tasks::is_plain_coroutine(given)))
+    {
+        let mut seen = Seen::of(&given);
+        let mut futures = Vec::with_capacity(given.len());
+        for (index, given) in given.iter().enumerate() {
+            if seen.before(given, index).is_some() {
+                continue;
+            }
+            futures.push(if is_ours(given).is_some() {
+                given.clone()
+            } else {
+                tasks::create_task(event_loop, given, &tasks::Parts::default())?.into_any()
+            });
+        }
+        return Ok(futures);
+    }
+    // What is the same is for their classes to say.
+    let keywords = PyDict::new(py);
+    keywords.set_item("loop", event_loop)?;
+    let ensure_future = imports(py)?.ensure_future.bind(py);
+    let futures = PySet::empty(py)?;
+    for awaitable in PySet::new(py, given)?.iter() {
+        futures.add(ensure_future.call((awaitable,), Some(&keywords))?)?;
+    }
+    Ok(futures.iter().collect())
 }
 
 fn require_several(given: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -220,35 +245,29 @@ fn listen<'py>(
 /// A future has ended, or time is up.
 ///
 /// # Errors
-/// Of the queue, and KeyError for a future that is none of those.
+/// Of the queue.
 pub fn told(this: &Bound<'_, Completions>, child: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let body = this.body();
-    let todo = body.todo.get_or_none(py);
-    let Ok(todo) = todo.cast::<PySet>() else {
-        return Ok(());
-    };
     let ended = body.ended.get_or_none(py);
     if child.is(this) {
-        for future in py.get_type::<pyo3::types::PyList>().call1((todo,))?.try_iter()? {
-            let future = future?;
-            if future_state(&future, |state| state.callbacks.forget(this)).is_none() {
+        for future in body.todo.take() {
+            let future = future.bind(py);
+            if future_state(future, |state| state.callbacks.forget(this)).is_none() {
                 future.call_method1("remove_done_callback", (as_callable(this)?,))?;
             }
-            awaited_no_more(this, &future)?;
+            awaited_no_more(this, future)?;
             queues::put_nowait(ended.cast()?, &py.None().into_bound(py))?;
         }
-        todo.clear();
         return Ok(());
     }
-    if todo.is_empty() {
+    if !body.todo.remove(child) {
         // Time was up first.
         return Ok(());
     }
-    todo.call_method1(pyo3::intern!(py, "remove"), (child,))?;
     awaited_no_more(this, child)?;
     queues::put_nowait(ended.cast()?, child)?;
-    if todo.is_empty() {
+    if body.todo.is_empty() {
         body.timer.cancel(py)?;
     }
     Ok(())

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use pyo3::prelude::*;
 
 use super::as_completed::{self, CompletionsBody};
+use super::shield::{self, ShieldBody};
 use super::wait::{self, Wait};
 use super::wait_for::{self, WaitFor};
 use crate::coroutines::CoroutineBody;
@@ -36,6 +37,7 @@ pub fn hears(callable: &Bound<'_, PyAny>) -> bool {
             || as_exact::<CoroutineBody<Wait>>(callable).is_some()
             || as_exact::<CoroutineBody<WaitFor>>(callable).is_some()
             || as_exact::<CompletionsBody>(callable).is_some()
+            || as_exact::<ShieldBody>(callable).is_some()
             || as_native::<TaskGroupBody>(callable).is_some())
 }
 
@@ -55,6 +57,9 @@ pub fn tell(listener: &Bound<'_, PyAny>, child: &Bound<'_, PyAny>) -> PyResult<(
     }
     if let Some(completions) = as_exact::<CompletionsBody>(listener) {
         return as_completed::told(completions, child);
+    }
+    if let Some(shield) = as_exact::<ShieldBody>(listener) {
+        return shield::told(shield, child);
     }
     taskgroups::child_done(listener.cast()?, child)
 }
@@ -81,6 +86,11 @@ pub fn as_callable<'py>(listener: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'
         static LISTENER: OnceLock<StaticMethod> = OnceLock::new();
         bound_function(completions, &LISTENER, || {
             method_one(c"_handle_completion", c"A future has ended.", hear::<CompletionsBody>)
+        })?
+    } else if let Some(shield) = as_exact::<ShieldBody>(listener) {
+        static LISTENER: OnceLock<StaticMethod> = OnceLock::new();
+        bound_function(shield, &LISTENER, || {
+            method_one(c"_done_callback", c"A future has ended.", hear::<ShieldBody>)
         })?
     } else if let Some(group) = as_native::<TaskGroupBody>(listener) {
         taskgroups::listener_of(group)?
