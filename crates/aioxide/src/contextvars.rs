@@ -39,6 +39,14 @@ pub struct ContextVar<T> {
 
 impl<T: Clone + 'static> ContextVar<T> {
     /// Makes a variable. Its address is its identity, so it is a `static`.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::ContextVar;
+    ///
+    /// static DEPTH: ContextVar<u32> = ContextVar::new("depth");
+    /// assert_eq!(DEPTH.get(), None); // There is no default; `unwrap_or` gives one.
+    /// ```
     pub const fn new(name: &'static str) -> ContextVar<T> {
         ContextVar {
             name,
@@ -47,11 +55,32 @@ impl<T: Clone + 'static> ContextVar<T> {
     }
 
     /// Returns the variable's name.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::ContextVar;
+    ///
+    /// static DEPTH: ContextVar<u32> = ContextVar::new("depth");
+    /// assert_eq!(DEPTH.name(), "depth");
+    /// ```
     pub const fn name(&'static self) -> &'static str {
         self.name
     }
 
     /// Returns the value in the current context, if it was set.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{ContextVar, create_task, run};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// run(async {
+    ///     assert_eq!(USER.get(), None);
+    ///     USER.set("alice");
+    ///     assert_eq!(create_task(async { USER.get() }).await.unwrap(), Some("alice"));
+    /// });
+    /// ```
     pub fn get(&'static self) -> Option<T> {
         with_context(|context| context.borrow().find(self.key()))?
             .downcast_ref::<T>()
@@ -59,6 +88,19 @@ impl<T: Clone + 'static> ContextVar<T> {
     }
 
     /// Sets the value in the current context; [`ContextVar::reset`] undoes it with the token.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{ContextVar, create_task, run};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// run(async {
+    ///     USER.set("alice");
+    ///     create_task(async { USER.set("bob") }).await.unwrap(); // In the task's own context.
+    ///     assert_eq!(USER.get(), Some("alice"));
+    /// });
+    /// ```
     pub fn set(&'static self, value: T) -> Token<T> {
         Token {
             variable: self,
@@ -67,6 +109,18 @@ impl<T: Clone + 'static> ContextVar<T> {
     }
 
     /// Puts back the value that [`ContextVar::set`] replaced.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::ContextVar;
+    ///
+    /// static LEVEL: ContextVar<u32> = ContextVar::new("level");
+    ///
+    /// LEVEL.set(1);
+    /// let token = LEVEL.set(2);
+    /// LEVEL.reset(token);
+    /// assert_eq!(LEVEL.get(), Some(1));
+    /// ```
     pub fn reset(&'static self, token: Token<T>) {
         debug_assert!(std::ptr::eq(self, token.variable), "the token is of another variable");
         let replaced = self.replace(token.former);
@@ -90,6 +144,17 @@ impl<T: Clone + 'static> ContextVar<T> {
 }
 
 /// What [`ContextVar::set`] returns.
+///
+/// # Examples
+/// ```
+/// use aioxide::{ContextVar, Token};
+///
+/// static LEVEL: ContextVar<u32> = ContextVar::new("level");
+///
+/// let token: Token<u32> = LEVEL.set(1);
+/// LEVEL.reset(token);
+/// assert_eq!(LEVEL.get(), None);
+/// ```
 pub struct Token<T: 'static> {
     variable: &'static ContextVar<T>,
     former: Option<Value>,
@@ -122,11 +187,33 @@ pub struct Context {
 
 impl Context {
     /// Makes a context in which no variable is set.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// USER.set("alice");
+    /// assert_eq!(Context::new().run(|| USER.get()), None);
+    /// ```
     pub const fn new() -> Context {
         Context { values: None }
     }
 
     /// Calls `body` in this context; what it sets stays here.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// let mut request = Context::new();
+    /// request.run(|| USER.set("alice"));
+    /// assert_eq!(request.run(|| USER.get()), Some("alice"));
+    /// assert_eq!(USER.get(), None);
+    /// ```
     pub fn run<R>(&mut self, body: impl FnOnce() -> R) -> R {
         with_context(|context| {
             let outer = context.replace(std::mem::take(self));

@@ -43,11 +43,32 @@ pub struct Cancelled {
 
 impl Cancelled {
     /// Makes a cancellation that no task has asked for, as `raise CancelledError(message)` does.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Cancelled;
+    ///
+    /// let cancelled = Cancelled::new(Some("shutting down"));
+    /// assert_eq!(cancelled.to_string(), "cancelled: shutting down");
+    /// ```
     pub fn new(message: Option<&str>) -> Cancelled {
         Cancelled::of(Delivery::new(message.map(Arc::from)))
     }
 
     /// Returns what was said when the task was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let task = create_task(sleep(Duration::from_secs(3600)));
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     task.cancel_with("the user left");
+    ///     assert_eq!(task.await.unwrap().unwrap_err().message(), Some("the user left"));
+    /// });
+    /// ```
     pub fn message(&self) -> Option<&str> {
         self.delivery.message.as_deref()
     }
@@ -169,11 +190,32 @@ pub enum TaskError {
 
 impl TaskError {
     /// Returns whether the task was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run};
+    ///
+    /// run(async {
+    ///     let task = create_task(async { "never begun" });
+    ///     task.cancel();
+    ///     assert!(task.await.unwrap_err().is_cancelled());
+    /// });
+    /// ```
     pub const fn is_cancelled(&self) -> bool {
         matches!(self, TaskError::Cancelled(_))
     }
 
     /// Returns whether the task panicked.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run};
+    ///
+    /// run(async {
+    ///     let task = create_task(async { "twelve".parse::<u32>().unwrap() });
+    ///     assert!(task.await.unwrap_err().is_panicked());
+    /// });
+    /// ```
     pub const fn is_panicked(&self) -> bool {
         matches!(self, TaskError::Panicked(_))
     }
@@ -215,6 +257,18 @@ impl From<TaskError> for io::Error {
 }
 
 /// The panic of a task or of a function in a thread.
+///
+/// # Examples
+/// ```
+/// use aioxide::{TaskError, run, to_thread};
+///
+/// run(async {
+///     match to_thread(|| "twelve".parse::<u32>().unwrap()).await {
+///         Err(TaskError::Panicked(panicked)) => assert!(panicked.to_string().starts_with("panicked: ")),
+///         other => panic!("{other:?}"),
+///     }
+/// });
+/// ```
 #[derive(Clone)]
 pub struct Panicked {
     // One word: what a step returns fits into registers.
@@ -237,11 +291,38 @@ impl Panicked {
     }
 
     /// Returns the panic's text.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{TaskError, create_task, run};
+    ///
+    /// run(async {
+    ///     match create_task(async { panic!("out of paper") }).await {
+    ///         Err(TaskError::Panicked(panicked)) => assert_eq!(panicked.message(), "out of paper"),
+    ///         other => panic!("{other:?}"),
+    ///     }
+    /// });
+    /// ```
     pub fn message(&self) -> &str {
         &self.panic.message
     }
 
     /// Goes on panicking here.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{TaskError, create_task, run};
+    ///
+    /// async fn print() {
+    ///     match create_task(async { panic!("out of paper") }).await {
+    ///         Err(TaskError::Panicked(panicked)) => panicked.resume(),
+    ///         other => panic!("{other:?}"),
+    ///     }
+    /// }
+    ///
+    /// let panic = std::panic::catch_unwind(|| run(print())).unwrap_err();
+    /// assert_eq!(panic.downcast_ref(), Some(&"out of paper"));
+    /// ```
     pub fn resume(self) -> ! {
         let payload = self.panic.payload.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A copy of this value has been resumed before: the text is left.
@@ -271,6 +352,18 @@ struct Panic {
 }
 
 /// What `wait_for` and the timeouts return instead of a result.
+///
+/// # Examples
+/// ```
+/// use aioxide::{TimeoutError, run, sleep, wait_for};
+/// use std::{io, time::Duration};
+///
+/// run(async {
+///     let late = wait_for(sleep(Duration::from_secs(3600)), Duration::from_millis(1)).await;
+///     assert_eq!(late, Err(TimeoutError::Expired));
+///     assert_eq!(io::Error::from(TimeoutError::Expired).kind(), io::ErrorKind::TimedOut);
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimeoutError {
     /// The deadline has passed.
@@ -281,6 +374,17 @@ pub enum TimeoutError {
 
 impl TimeoutError {
     /// Returns whether the deadline has passed.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{run, wait_for};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let late = wait_for(std::future::pending::<()>(), Duration::from_millis(1)).await;
+    ///     assert!(late.unwrap_err().is_expired());
+    /// });
+    /// ```
     pub const fn is_expired(&self) -> bool {
         matches!(self, TimeoutError::Expired)
     }
@@ -314,6 +418,15 @@ impl From<TimeoutError> for io::Error {
 }
 
 /// A future has its result already.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Future, InvalidStateError};
+///
+/// let future = Future::new();
+/// future.cancel();
+/// assert_eq!(future.set_result("too late"), Err(InvalidStateError));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidStateError;
 

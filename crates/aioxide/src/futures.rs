@@ -45,6 +45,14 @@ pub struct Future<T> {
 
 impl<T> Future<T> {
     /// Makes a future that is pending.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Future;
+    ///
+    /// let answer: Future<u32> = Future::new();
+    /// assert!(!answer.done());
+    /// ```
     pub fn new() -> Future<T> {
         Future {
             state: Rc::new(RefCell::new(State::Pending(Listeners {
@@ -58,31 +66,101 @@ impl<T> Future<T> {
     ///
     /// # Errors
     /// When the future is done or cancelled; the result is dropped then.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Future, InvalidStateError, run};
+    ///
+    /// run(async {
+    ///     let future = Future::new();
+    ///     future.set_result(1).unwrap();
+    ///     assert_eq!(future.set_result(2), Err(InvalidStateError));
+    ///     assert_eq!(future.await, Ok(1));
+    /// });
+    /// ```
     pub fn set_result(&self, result: T) -> Result<(), InvalidStateError> {
         self.finish(State::Done(result))
     }
 
     /// Cancels the future, and tells everybody who waits. Returns `false` when it is done or cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Future;
+    ///
+    /// let future: Future<u32> = Future::new();
+    /// assert!(future.cancel());
+    /// assert!(future.set_result(1).is_err());
+    /// assert!(!future.cancel()); // Too late.
+    /// ```
     pub fn cancel(&self) -> bool {
         self.cancel_with_delivery(Delivery::new(None))
     }
 
     /// As [`Future::cancel`], with a message that the error carries.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Future, run};
+    ///
+    /// run(async {
+    ///     let reply: Future<u32> = Future::new();
+    ///     reply.cancel_with("connection lost");
+    ///     assert_eq!(reply.await.unwrap_err().message(), Some("connection lost"));
+    /// });
+    /// ```
     pub fn cancel_with(&self, message: impl Into<String>) -> bool {
         self.cancel_with_delivery(Delivery::new(Some(Arc::from(message.into()))))
     }
 
     /// Returns whether it is done or cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Future;
+    ///
+    /// let (kept, given_up) = (Future::new(), Future::<u32>::new());
+    /// assert!(!kept.done());
+    /// kept.set_result(1).unwrap();
+    /// given_up.cancel();
+    /// assert!(kept.done() && given_up.done());
+    /// ```
     pub fn done(&self) -> bool {
         !matches!(&*self.state.borrow(), State::Pending(_))
     }
 
     /// Returns whether it is cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Future;
+    ///
+    /// let (kept, given_up) = (Future::new(), Future::<u32>::new());
+    /// kept.set_result(1).unwrap();
+    /// given_up.cancel();
+    /// assert!(!kept.cancelled() && given_up.cancelled());
+    /// ```
     pub fn cancelled(&self) -> bool {
         matches!(&*self.state.borrow(), State::Cancelled(_))
     }
 
     /// Calls `callback` in a turn after the future is done or cancelled; at once when no loop runs then.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Future, run, sleep};
+    /// use std::{cell::Cell, rc::Rc, time::Duration};
+    ///
+    /// run(async {
+    ///     let (future, seen) = (Future::new(), Rc::new(Cell::new(0)));
+    ///     let see = Rc::clone(&seen);
+    ///     future.add_done_callback(move |future| see.set(future.result().unwrap().unwrap()));
+    ///     future.set_result(7).unwrap();
+    ///     assert_eq!(seen.get(), 0); // Not in this turn.
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     assert_eq!(seen.get(), 7);
+    /// });
+    /// ```
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + 'static)
     where
         T: 'static,
@@ -117,6 +195,16 @@ impl<T> Future<T> {
 
 impl<T: Clone> Future<T> {
     /// Returns the result, or the cancellation; `None` while the future is pending.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Future;
+    ///
+    /// let future = Future::new();
+    /// assert_eq!(future.result(), None);
+    /// future.set_result("tea is ready").unwrap();
+    /// assert_eq!(future.result(), Some(Ok("tea is ready")));
+    /// ```
     pub fn result(&self) -> Option<Result<T, Cancelled>> {
         match &*self.state.borrow() {
             State::Pending(_) => None,

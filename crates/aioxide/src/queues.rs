@@ -111,6 +111,15 @@ pub struct QueueOf<S> {
 
 impl<S: Store> QueueOf<S> {
     /// Makes an empty queue for `size` items, or for any number if that is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Queue;
+    ///
+    /// let (small, endless) = (Queue::<u32>::new(1), Queue::<u32>::new(0));
+    /// assert!(small.put_nowait(1).is_ok() && small.full());
+    /// assert!(endless.put_nowait(1).is_ok() && !endless.full());
+    /// ```
     pub fn new(size: usize) -> QueueOf<S> {
         QueueOf {
             items: RefCell::new(S::default()),
@@ -130,6 +139,20 @@ impl<S: Store> QueueOf<S> {
     ///
     /// # Errors
     /// The cancellation, or that the queue is shut down.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Queue, run, wait_for};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let queue = Queue::new(1);
+    ///     queue.put("first").await.unwrap();
+    ///     let second = wait_for(queue.put("second"), Duration::from_millis(1)).await;
+    ///     assert!(second.is_err()); // There was no place in time.
+    ///     assert_eq!(queue.qsize(), 1);
+    /// });
+    /// ```
     pub async fn put(&self, item: S::Item) -> Result<(), PutError<S::Item>> {
         while !self.shut_down.get() && self.full() {
             if let Err(cancelled) = wait_in(&self.putters, || self.pass_on_place()).await {
@@ -149,6 +172,15 @@ impl<S: Store> QueueOf<S> {
     ///
     /// # Errors
     /// When there is no place, or the queue is shut down; the item comes back.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Queue;
+    ///
+    /// let queue = Queue::new(1);
+    /// assert!(queue.put_nowait("first").is_ok());
+    /// assert_eq!(queue.put_nowait("second").unwrap_err().into_item(), "second");
+    /// ```
     pub fn put_nowait(&self, item: S::Item) -> Result<(), QueueFull<S::Item>> {
         if self.shut_down.get() || self.full() {
             return Err(QueueFull::new(item));
@@ -166,6 +198,19 @@ impl<S: Store> QueueOf<S> {
     ///
     /// # Errors
     /// The cancellation, or that the queue is shut down and empty.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Queue, create_task, run};
+    /// use std::rc::Rc;
+    ///
+    /// run(async {
+    ///     let queue = Rc::new(Queue::new(0));
+    ///     let giver = Rc::clone(&queue);
+    ///     create_task(async move { giver.put("letter").await });
+    ///     assert_eq!(queue.get().await, Ok("letter"));
+    /// });
+    /// ```
     pub async fn get(&self) -> Result<S::Item, QueueError> {
         loop {
             if let Ok(item) = self.get_nowait() {
@@ -182,6 +227,16 @@ impl<S: Store> QueueOf<S> {
     ///
     /// # Errors
     /// When there is none.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Queue, QueueEmpty};
+    ///
+    /// let queue = Queue::new(0);
+    /// queue.put_nowait("letter").unwrap();
+    /// assert_eq!(queue.get_nowait(), Ok("letter"));
+    /// assert_eq!(queue.get_nowait(), Err(QueueEmpty));
+    /// ```
     pub fn get_nowait(&self) -> Result<S::Item, QueueEmpty> {
         let item = self.items.borrow_mut().pop().ok_or(QueueEmpty)?;
         self.putters.wake_first();
@@ -192,6 +247,19 @@ impl<S: Store> QueueOf<S> {
     ///
     /// # Errors
     /// When that was reported of all items already.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Queue, run};
+    ///
+    /// run(async {
+    ///     let queue = Queue::new(0);
+    ///     queue.put("letter").await.unwrap();
+    ///     queue.get().await.unwrap();
+    ///     assert!(queue.task_done().is_ok());
+    ///     assert!(queue.task_done().is_err()); // There was only one.
+    /// });
+    /// ```
     pub fn task_done(&self) -> Result<(), CalledTooOften> {
         let left = self.unfinished.get().checked_sub(1).ok_or(CalledTooOften)?;
         self.unfinished.set(left);
@@ -208,6 +276,24 @@ impl<S: Store> QueueOf<S> {
     ///
     /// # Errors
     /// Only the cancellation.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Queue, create_task, run};
+    /// use std::rc::Rc;
+    ///
+    /// run(async {
+    ///     let queue = Rc::new(Queue::new(0));
+    ///     queue.put("letter").await.unwrap();
+    ///     let worker = Rc::clone(&queue);
+    ///     let answering = create_task(async move {
+    ///         worker.get().await.unwrap();
+    ///         worker.task_done().unwrap();
+    ///     });
+    ///     queue.join().await.unwrap();
+    ///     assert!(answering.done());
+    /// });
+    /// ```
     pub async fn join(&self) -> Result<(), Cancelled> {
         if self.unfinished.get() > 0 {
             wait_in(&self.joiners, || {}).await?;
@@ -216,6 +302,20 @@ impl<S: Store> QueueOf<S> {
     }
 
     /// Shuts the queue down: nothing can be put in any more; what is in it can still be taken out.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Queue, run};
+    ///
+    /// run(async {
+    ///     let queue = Queue::new(0);
+    ///     queue.put("last").await.unwrap();
+    ///     queue.shutdown();
+    ///     assert!(queue.put("late").await.is_err());
+    ///     assert_eq!(queue.get().await, Ok("last"));
+    ///     assert!(queue.get().await.is_err());
+    /// });
+    /// ```
     pub fn shutdown(&self) {
         self.shut_down.set(true);
         self.getters.wake_all();
@@ -223,6 +323,19 @@ impl<S: Store> QueueOf<S> {
     }
 
     /// Shuts the queue down and returns what was in it, which counts as dealt with.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Queue, run};
+    ///
+    /// run(async {
+    ///     let queue = Queue::new(0);
+    ///     queue.put("first").await.unwrap();
+    ///     queue.put("second").await.unwrap();
+    ///     assert_eq!(queue.shutdown_immediate(), ["first", "second"]);
+    ///     assert!(queue.get().await.is_err());
+    /// });
+    /// ```
     pub fn shutdown_immediate(&self) -> S {
         let items = self.items.take();
         self.unfinished.set(self.unfinished.get().saturating_sub(items.len()));
@@ -234,21 +347,55 @@ impl<S: Store> QueueOf<S> {
     }
 
     /// Returns how many items are in it.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Queue;
+    ///
+    /// let queue = Queue::new(0);
+    /// queue.put_nowait("letter").unwrap();
+    /// assert_eq!(queue.qsize(), 1);
+    /// ```
     pub fn qsize(&self) -> usize {
         self.items.borrow().len()
     }
 
     /// Returns the largest number of items; zero for any number.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(aioxide::Queue::<u32>::new(10).maxsize(), 10);
+    /// ```
     pub const fn maxsize(&self) -> usize {
         self.size
     }
 
     /// Returns whether it has no item.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Queue;
+    ///
+    /// let queue = Queue::new(0);
+    /// assert!(queue.empty());
+    /// queue.put_nowait("letter").unwrap();
+    /// assert!(!queue.empty());
+    /// ```
     pub fn empty(&self) -> bool {
         self.qsize() == 0
     }
 
     /// Returns whether it has no place.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Queue;
+    ///
+    /// let queue = Queue::new(1);
+    /// assert!(!queue.full());
+    /// queue.put_nowait("letter").unwrap();
+    /// assert!(queue.full());
+    /// ```
     pub fn full(&self) -> bool {
         self.size > 0 && self.qsize() >= self.size
     }

@@ -70,11 +70,30 @@ impl Runner {
     ///
     /// # Errors
     /// When the process or the system has no descriptor left.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Runner;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runner = Runner::new()?;
+    /// assert_eq!(runner.run(async { 6 * 7 }), 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new() -> io::Result<Runner> {
         Runner::builder().build()
     }
 
     /// Begins to make a loop that is not the default one.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{PollPolicy, Runner};
+    ///
+    /// let runner = Runner::builder().polling(PollPolicy::Strict).build().unwrap();
+    /// assert_eq!(runner.run(async { 6 * 7 }), 42);
+    /// ```
     pub fn builder() -> RunnerBuilder {
         RunnerBuilder {
             policy: PollPolicy::default(),
@@ -87,6 +106,17 @@ impl Runner {
     ///
     /// # Panics
     /// When the future panics, with its panic. When a loop runs on this thread already.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Runner, create_task, sleep};
+    /// use std::time::Duration;
+    ///
+    /// let runner = Runner::new().unwrap();
+    /// let task = runner.run(async { create_task(sleep(Duration::ZERO)) });
+    /// assert!(!task.done());
+    /// assert!(runner.run(task).unwrap().is_ok()); // It went on in the second run.
+    /// ```
     pub fn run<F: StdFuture>(&self, future: F) -> F::Output {
         let is_nested = with_current(|running| running.is_some());
         assert!(!is_nested, "run() cannot be called from a running event loop");
@@ -175,6 +205,15 @@ pub struct RunnerBuilder {
 
 impl RunnerBuilder {
     /// Sets how often a loop that has work looks elsewhere.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{PollPolicy, Runner};
+    ///
+    /// // As asyncio does it: once in each turn.
+    /// let runner = Runner::builder().polling(PollPolicy::Strict).build().unwrap();
+    /// assert_eq!(runner.run(async { 6 * 7 }), 42);
+    /// ```
     pub const fn polling(mut self, policy: PollPolicy) -> RunnerBuilder {
         self.policy = policy;
         self
@@ -182,12 +221,44 @@ impl RunnerBuilder {
 
     /// Sets the clock. With a manual one the loop does not wait for timers: when nothing else is to be
     /// done, the clock jumps to the next; see [`testing`](crate::testing).
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Clock, Deadline, Runner, get_running_loop, sleep};
+    /// use std::time::Duration;
+    ///
+    /// let clock = Clock::manual(Deadline::from_nanos(0));
+    /// let runner = Runner::builder().clock(clock).build().unwrap();
+    /// runner.run(async {
+    ///     sleep(Duration::from_secs(1)).await.unwrap(); // Takes no time.
+    ///     assert_eq!(get_running_loop().time(), Deadline::from_nanos(1_000_000_000));
+    /// });
+    /// ```
     pub fn clock(mut self, clock: Clock) -> RunnerBuilder {
         self.clock = clock;
         self
     }
 
     /// Turns strict mode on.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{ReportKind, Runner, Strictness, create_task, get_running_loop, sleep};
+    /// use std::{cell::Cell, rc::Rc, time::Duration};
+    ///
+    /// let told = Rc::new(Cell::new(false));
+    /// let tell = Rc::clone(&told);
+    /// let runner = Runner::builder().strictness(Strictness::Strict).build().unwrap();
+    /// runner.run(async move {
+    ///     let is_swallowed = |kind: &ReportKind| matches!(kind, ReportKind::SwallowedCancel);
+    ///     get_running_loop().set_exception_handler(move |report| tell.set(is_swallowed(report.kind())));
+    ///     let stubborn = create_task(async { drop(sleep(Duration::from_secs(3600)).await) });
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     stubborn.cancel();
+    ///     stubborn.await.unwrap();
+    /// });
+    /// assert!(told.get());
+    /// ```
     pub const fn strictness(mut self, strictness: Strictness) -> RunnerBuilder {
         self.strictness = strictness;
         self
@@ -197,6 +268,14 @@ impl RunnerBuilder {
     ///
     /// # Errors
     /// When the process or the system has no descriptor left.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Runner, RunnerBuilder};
+    ///
+    /// let runner: Runner = RunnerBuilder::default().build().unwrap();
+    /// assert_eq!(runner.run(async { "hello" }), "hello");
+    /// ```
     pub fn build(self) -> io::Result<Runner> {
         let running = Loop::new(self.policy, self.clock, self.strictness)?;
         Ok(Runner {

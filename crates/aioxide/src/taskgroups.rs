@@ -31,6 +31,23 @@ use crate::tasks::{AnyTask, Children, Finish, Step, Task, step_child, tell_end};
 use crate::timeouts::poll_in;
 
 /// The tasks of a block; made by [`TaskGroup::scope`].
+///
+/// # Examples
+/// ```
+/// use aioxide::{Cancelled, TaskGroup, run};
+///
+/// run(async {
+///     let prices = vec![20, 22];
+///     let total = TaskGroup::<Cancelled>::scope(async |group| {
+///         let mut total = 0;
+///         for task in prices.iter().map(|price| group.create_task(async move { Ok(*price) })) {
+///             total += task.await?;
+///         }
+///         Ok(total)
+///     });
+///     assert_eq!(total.await.unwrap(), 42);
+/// });
+/// ```
 pub struct TaskGroup<'env, E> {
     inner: Rc<Inner<'env, E>>,
 }
@@ -106,6 +123,20 @@ impl<'env, E> TaskGroup<'env, E> {
     ///
     /// # Panics
     /// When no loop runs.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Cancelled, TaskGroup, run};
+    ///
+    /// run(async {
+    ///     let name = String::from("borrowed");
+    ///     let length = TaskGroup::<Cancelled>::scope(async |group| {
+    ///         let task = group.create_task(async { Ok(name.len()) });
+    ///         Ok(task.await?)
+    ///     });
+    ///     assert_eq!(length.await.unwrap(), 8);
+    /// });
+    /// ```
     pub fn create_task<F, T>(&self, future: F) -> Task<T>
     where
         F: StdFuture<Output = Result<T, E>> + 'env,
@@ -119,6 +150,20 @@ impl<'env, E> TaskGroup<'env, E> {
     ///
     /// # Panics
     /// When no loop runs.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Cancelled, TaskGroup, run};
+    ///
+    /// run(async {
+    ///     let group = TaskGroup::<Cancelled>::scope(async |group| {
+    ///         let task = group.create_named_task(async { Ok(()) }, "postman".to_owned());
+    ///         assert_eq!(&*task.name(), "postman");
+    ///         Ok(())
+    ///     });
+    ///     group.await.unwrap();
+    /// });
+    /// ```
     pub fn create_named_task<F, T>(&self, future: F, name: impl Into<Option<String>>) -> Task<T>
     where
         F: StdFuture<Output = Result<T, E>> + 'env,
@@ -158,11 +203,42 @@ impl<'env, E> TaskGroup<'env, E> {
     }
 
     /// Returns how many tasks of the group have not ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Cancelled, TaskGroup, run};
+    ///
+    /// run(async {
+    ///     let group = TaskGroup::<Cancelled>::scope(async |group| {
+    ///         let task = group.create_task(async { Ok(()) });
+    ///         assert_eq!(group.len(), 1);
+    ///         task.await?;
+    ///         assert_eq!(group.len(), 0);
+    ///         Ok(())
+    ///     });
+    ///     group.await.unwrap();
+    /// });
+    /// ```
     pub fn len(&self) -> usize {
         self.inner.children.len()
     }
 
     /// Returns whether all tasks of the group have ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Cancelled, TaskGroup, run};
+    ///
+    /// run(async {
+    ///     let group = TaskGroup::<Cancelled>::scope(async |group| {
+    ///         assert!(group.is_empty());
+    ///         group.create_task(async { Ok(()) });
+    ///         assert!(!group.is_empty());
+    ///         Ok(())
+    ///     });
+    ///     group.await.unwrap();
+    /// });
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -442,6 +518,20 @@ impl From<TaskGroupError<Cancelled>> for Cancelled {
 }
 
 /// The errors of a task group: one at least.
+///
+/// # Examples
+/// ```
+/// use aioxide::{TaskGroup, TaskGroupError, run};
+///
+/// run(async {
+///     let failing = TaskGroup::scope(async |group| {
+///         group.create_task(async { Err::<(), _>("out of ink") });
+///         Ok(())
+///     });
+///     let Err(TaskGroupError::Failed(errors)) = failing.await else { panic!("it has failed") };
+///     assert_eq!(errors.to_string(), "unhandled errors in a task group (1 sub-exception); out of ink");
+/// });
+/// ```
 #[derive(Debug)]
 pub struct ExceptionGroup<E> {
     exceptions: Vec<E>,
@@ -450,16 +540,56 @@ pub struct ExceptionGroup<E> {
 
 impl<E> ExceptionGroup<E> {
     /// Returns the errors, in the order in which they came.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{TaskGroup, TaskGroupError, run};
+    ///
+    /// run(async {
+    ///     let failing = TaskGroup::scope(async |group| {
+    ///         group.create_task(async { Err::<(), _>("out of ink") });
+    ///         Err::<(), _>("out of paper")
+    ///     });
+    ///     let Err(TaskGroupError::Failed(errors)) = failing.await else { panic!("it has failed") };
+    ///     assert_eq!(errors.exceptions(), ["out of paper"]); // The task was cancelled before it began.
+    /// });
+    /// ```
     pub fn exceptions(&self) -> &[E] {
         &self.exceptions
     }
 
     /// Takes the errors out.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{TaskGroup, TaskGroupError, run};
+    ///
+    /// run(async {
+    ///     let failing = TaskGroup::<String>::scope(async |_| Err::<(), _>("out of paper".to_owned()));
+    ///     let Err(TaskGroupError::Failed(errors)) = failing.await else { panic!("it has failed") };
+    ///     let errors: Vec<String> = errors.into_exceptions();
+    ///     assert_eq!(errors, ["out of paper"]);
+    /// });
+    /// ```
     pub fn into_exceptions(self) -> Vec<E> {
         self.exceptions
     }
 
     /// Returns the panics of tasks.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Cancelled, TaskGroup, TaskGroupError, run};
+    ///
+    /// run(async {
+    ///     let failing = TaskGroup::<Cancelled>::scope(async |group| {
+    ///         group.create_task(async { Ok("twelve".parse::<u32>().unwrap()) });
+    ///         Ok(())
+    ///     });
+    ///     let Err(TaskGroupError::Failed(errors)) = failing.await else { panic!("it has failed") };
+    ///     assert!(errors.panics()[0].message().contains("InvalidDigit"));
+    /// });
+    /// ```
     pub fn panics(&self) -> &[Panicked] {
         &self.panics
     }

@@ -86,6 +86,15 @@ pub struct ThreadPoolExecutor {
 
 impl ThreadPoolExecutor {
     /// Makes a pool of at most `threads` threads; none is started yet.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{ThreadPoolExecutor, run, run_in_executor};
+    ///
+    /// let pool = ThreadPoolExecutor::new(4);
+    /// let answer = run(run_in_executor(&pool, || 6 * 7));
+    /// assert_eq!(answer.unwrap(), 42);
+    /// ```
     pub fn new(threads: usize) -> ThreadPoolExecutor {
         ThreadPoolExecutor {
             pool: Arc::new(Pool {
@@ -104,6 +113,15 @@ impl ThreadPoolExecutor {
     }
 
     /// Makes a pool for work that keeps a processor busy: one thread for each core.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{ThreadPoolExecutor, run, run_in_executor};
+    ///
+    /// let pool = ThreadPoolExecutor::for_computing();
+    /// let is_prime = run(run_in_executor(&pool, || (2..7919).all(|divisor| 7919 % divisor != 0)));
+    /// assert!(is_prime.unwrap());
+    /// ```
     pub fn for_computing() -> ThreadPoolExecutor {
         ThreadPoolExecutor::new(cores())
     }

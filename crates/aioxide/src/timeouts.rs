@@ -146,11 +146,38 @@ impl Timeout {
     }
 
     /// Returns the deadline, a time of the loop's clock.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run, timeout};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let block = timeout(Duration::from_secs(5), async |deadline| {
+    ///         deadline.when().unwrap().saturating_duration_since(get_running_loop().time())
+    ///     });
+    ///     assert!(block.await.unwrap() <= Duration::from_secs(5)); // So much was left.
+    /// });
+    /// ```
     pub fn when(&self) -> Option<Deadline> {
         self.state.when.get()
     }
 
     /// Moves the deadline; `None` takes it away. Too late when it has passed or the block has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{run, sleep, timeout};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let block = timeout(Duration::from_millis(1), async |deadline| {
+    ///         deadline.reschedule(None);
+    ///         sleep(Duration::from_millis(5)).await
+    ///     });
+    ///     assert_eq!(block.await, Ok(Ok(())));
+    /// });
+    /// ```
     pub fn reschedule(&self, when: impl Into<Option<Deadline>>) {
         if self.state.phase.get() != Phase::Entered {
             return;
@@ -164,6 +191,22 @@ impl Timeout {
     }
 
     /// Returns whether the deadline has passed and ended the block, or is about to.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{run, sleep, timeout};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let block = timeout(Duration::from_millis(1), async |deadline| {
+    ///         assert!(!deadline.expired());
+    ///         let slept = sleep(Duration::from_secs(3600)).await;
+    ///         assert!(deadline.expired());
+    ///         slept
+    ///     });
+    ///     assert!(block.await.is_err());
+    /// });
+    /// ```
     pub fn expired(&self) -> bool {
         matches!(self.state.phase.get(), Phase::Expiring | Phase::Expired)
     }

@@ -48,6 +48,14 @@ impl Barrier {
     ///
     /// # Panics
     /// When that is none.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Barrier;
+    ///
+    /// let barrier = Barrier::new(3);
+    /// assert_eq!((barrier.parties(), barrier.n_waiting()), (3, 0));
+    /// ```
     pub const fn new(parties: usize) -> Barrier {
         assert!(parties > 0, "parties must be > 0");
         Barrier {
@@ -67,6 +75,21 @@ impl Barrier {
     ///
     /// # Errors
     /// The cancellation, or that the barrier is broken.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Barrier, BarrierError, TaskGroup, run};
+    ///
+    /// run(async {
+    ///     let barrier = Barrier::new(2);
+    ///     let meeting = TaskGroup::<BarrierError>::scope(async |group| {
+    ///         let other = group.create_task(barrier.wait());
+    ///         Ok((barrier.wait().await?, other.await))
+    ///     });
+    ///     let (mine, others) = meeting.await.unwrap();
+    ///     assert_ne!(mine, others.unwrap()); // One of them is 0: it may clean up for all.
+    /// });
+    /// ```
     pub async fn wait(&self) -> Result<usize, BarrierError> {
         while self.phase.get() == Phase::Draining {
             wait_in(&self.outside, || {}).await?;
@@ -96,6 +119,16 @@ impl Barrier {
     }
 
     /// Empties the barrier. Who waits in it gets an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Barrier;
+    ///
+    /// let barrier = Barrier::new(2);
+    /// barrier.abort();
+    /// barrier.reset();
+    /// assert!(!barrier.broken()); // It may be used again.
+    /// ```
     pub fn reset(&self) {
         self.generation.set(self.generation.get() + 1);
         self.count.set(0);
@@ -105,6 +138,17 @@ impl Barrier {
     }
 
     /// Breaks the barrier: who waits, and who comes until it is reset, gets an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Barrier, run};
+    ///
+    /// run(async {
+    ///     let barrier = Barrier::new(2);
+    ///     barrier.abort();
+    ///     assert!(barrier.wait().await.is_err());
+    /// });
+    /// ```
     pub fn abort(&self) {
         self.phase.set(Phase::Broken);
         self.inside.wake_all();
@@ -112,11 +156,32 @@ impl Barrier {
     }
 
     /// Returns how many tasks the barrier is for.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(aioxide::Barrier::new(5).parties(), 5);
+    /// ```
     pub const fn parties(&self) -> usize {
         self.parties
     }
 
     /// Returns how many wait in it.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Barrier, create_task, run, sleep};
+    /// use std::{rc::Rc, time::Duration};
+    ///
+    /// run(async {
+    ///     let barrier = Rc::new(Barrier::new(2));
+    ///     let first = Rc::clone(&barrier);
+    ///     let first = create_task(async move { first.wait().await });
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     assert_eq!(barrier.n_waiting(), 1);
+    ///     barrier.wait().await.unwrap();
+    ///     first.await.unwrap().unwrap();
+    /// });
+    /// ```
     pub fn n_waiting(&self) -> usize {
         if self.phase.get() == Phase::Filling {
             self.count.get()
@@ -126,6 +191,21 @@ impl Barrier {
     }
 
     /// Returns whether the barrier is broken.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Barrier, create_task, run, sleep};
+    /// use std::{rc::Rc, time::Duration};
+    ///
+    /// run(async {
+    ///     let barrier = Rc::new(Barrier::new(2));
+    ///     let first = Rc::clone(&barrier);
+    ///     let first = create_task(async move { first.wait().await });
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     first.cancel();
+    ///     assert!(first.await.unwrap().is_err() && barrier.broken());
+    /// });
+    /// ```
     pub fn broken(&self) -> bool {
         self.phase.get() == Phase::Broken
     }
@@ -178,6 +258,20 @@ enum Phase {
 }
 
 /// Why a wait at a [`Barrier`] has failed.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Barrier, BarrierError, run};
+///
+/// run(async {
+///     let barrier = Barrier::new(2);
+///     barrier.abort();
+///     match barrier.wait().await {
+///         Err(BarrierError::Broken(broken)) => assert_eq!(broken.to_string(), "Barrier aborted"),
+///         other => panic!("{other:?}"),
+///     }
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BarrierError {
     /// The barrier is broken.
@@ -211,6 +305,21 @@ impl From<Cancelled> for BarrierError {
 }
 
 /// A [`Barrier`] was reset or broken while a task waited at it.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Barrier, BarrierError, BrokenBarrierError, create_task, run, sleep};
+/// use std::{rc::Rc, time::Duration};
+///
+/// run(async {
+///     let barrier = Rc::new(Barrier::new(2));
+///     let first = Rc::clone(&barrier);
+///     let first = create_task(async move { first.wait().await });
+///     sleep(Duration::ZERO).await.unwrap();
+///     barrier.reset();
+///     assert_eq!(first.await.unwrap(), Err(BarrierError::Broken(BrokenBarrierError)));
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BrokenBarrierError;
 

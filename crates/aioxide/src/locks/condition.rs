@@ -39,6 +39,14 @@ pub struct Condition<T> {
 
 impl<T> Condition<T> {
     /// Makes a condition with a lock that is free.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Condition;
+    ///
+    /// let basket = Condition::new(vec!["apple"]);
+    /// assert!(!basket.locked());
+    /// ```
     pub const fn new(value: T) -> Condition<T> {
         Condition {
             lock: Lock::new(value),
@@ -53,11 +61,35 @@ impl<T> Condition<T> {
     ///
     /// # Errors
     /// Only the cancellation.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Condition, run};
+    ///
+    /// run(async {
+    ///     let basket = Condition::new(vec!["apple"]);
+    ///     basket.acquire().await.unwrap().push("pear");
+    ///     assert_eq!(*basket.acquire().await.unwrap(), ["apple", "pear"]);
+    /// });
+    /// ```
     pub async fn acquire(&self) -> Result<LockGuard<'_, T>, Cancelled> {
         self.lock.acquire().await
     }
 
     /// Returns whether somebody has the lock.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Condition, run};
+    ///
+    /// run(async {
+    ///     let light = Condition::new("red");
+    ///     let guard = light.acquire().await.unwrap();
+    ///     assert!(light.locked());
+    ///     drop(guard);
+    ///     assert!(!light.locked());
+    /// });
+    /// ```
     pub fn locked(&self) -> bool {
         self.lock.locked()
     }
@@ -72,6 +104,24 @@ impl<T> Condition<T> {
     ///
     /// # Panics
     /// When the guard is of another lock.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Condition, create_task, run};
+    /// use std::rc::Rc;
+    ///
+    /// run(async {
+    ///     let light = Rc::new(Condition::new("red"));
+    ///     let switch = Rc::clone(&light);
+    ///     create_task(async move {
+    ///         *switch.acquire().await.unwrap() = "green";
+    ///         switch.notify(1);
+    ///     });
+    ///     let guard = light.acquire().await.unwrap();
+    ///     let guard = light.wait(guard).await.unwrap();
+    ///     assert_eq!(*guard, "green");
+    /// });
+    /// ```
     pub async fn wait<'lock>(&'lock self, guard: LockGuard<'lock, T>) -> Result<LockGuard<'lock, T>, Cancelled> {
         assert!(
             std::ptr::eq(guard.lock(), &raw const self.lock),
@@ -105,6 +155,26 @@ impl<T> Condition<T> {
     ///
     /// # Errors
     /// Only the cancellation.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Condition, create_task, run};
+    /// use std::rc::Rc;
+    ///
+    /// run(async {
+    ///     let stock = Rc::new(Condition::new(0));
+    ///     let supplier = Rc::clone(&stock);
+    ///     create_task(async move {
+    ///         for _ in 0..3 {
+    ///             *supplier.acquire().await.unwrap() += 1;
+    ///             supplier.notify(1);
+    ///         }
+    ///     });
+    ///     let guard = stock.acquire().await.unwrap();
+    ///     let guard = stock.wait_for(guard, |count| *count >= 3).await.unwrap();
+    ///     assert_eq!(*guard, 3);
+    /// });
+    /// ```
     pub async fn wait_for<'lock>(
         &'lock self,
         mut guard: LockGuard<'lock, T>,
@@ -117,6 +187,24 @@ impl<T> Condition<T> {
     }
 
     /// Wakes `count` of those who wait, the oldest first.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Condition, create_task, run, sleep};
+    /// use std::{rc::Rc, time::Duration};
+    ///
+    /// run(async {
+    ///     let gate = Rc::new(Condition::new(()));
+    ///     let visitors = [1, 2, 3].map(|_| {
+    ///         let gate = Rc::clone(&gate);
+    ///         create_task(async move { gate.wait(gate.acquire().await?).await.map(drop) })
+    ///     });
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     gate.notify(2);
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     assert_eq!(visitors.map(|visitor| visitor.done()), [true, true, false]);
+    /// });
+    /// ```
     pub fn notify(&self, count: usize) {
         for _ in 0..count {
             if !self.waiters.wake_first() {
@@ -126,6 +214,25 @@ impl<T> Condition<T> {
     }
 
     /// Wakes all who wait.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Condition, create_task, run, sleep};
+    /// use std::{rc::Rc, time::Duration};
+    ///
+    /// run(async {
+    ///     let gate = Rc::new(Condition::new(()));
+    ///     let visitors = [1, 2, 3].map(|_| {
+    ///         let gate = Rc::clone(&gate);
+    ///         create_task(async move { gate.wait(gate.acquire().await?).await.map(drop) })
+    ///     });
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     gate.notify_all();
+    ///     for visitor in visitors {
+    ///         visitor.await.unwrap().unwrap();
+    ///     }
+    /// });
+    /// ```
     pub fn notify_all(&self) {
         self.waiters.wake_all();
     }

@@ -30,6 +30,11 @@ pub struct Event {
 
 impl Event {
     /// Makes an event that is not set.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(!aioxide::Event::new().is_set());
+    /// ```
     pub const fn new() -> Event {
         Event {
             set: Cell::new(false),
@@ -44,6 +49,19 @@ impl Event {
     ///
     /// # Errors
     /// Only the cancellation.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Event, run, wait_for};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let ready = Event::new();
+    ///     assert!(wait_for(ready.wait(), Duration::from_millis(1)).await.is_err());
+    ///     ready.set();
+    ///     ready.wait().await.unwrap(); // At once.
+    /// });
+    /// ```
     pub async fn wait(&self) -> Result<(), Cancelled> {
         if self.set.get() {
             return Ok(());
@@ -52,6 +70,24 @@ impl Event {
     }
 
     /// Sets the event, and wakes all who wait.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Cancelled, Event, TaskGroup, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let doors = Event::new();
+    ///     let opened = TaskGroup::<Cancelled>::scope(async |group| {
+    ///         group.create_task(doors.wait());
+    ///         group.create_task(doors.wait());
+    ///         sleep(Duration::from_millis(1)).await?;
+    ///         doors.set();
+    ///         Ok(())
+    ///     });
+    ///     assert!(opened.await.is_ok()); // Both were woken.
+    /// });
+    /// ```
     pub fn set(&self) {
         if !self.set.replace(true) {
             self.waiters.wake_all();
@@ -59,11 +95,31 @@ impl Event {
     }
 
     /// Clears the event: who comes now waits again.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Event;
+    ///
+    /// let ready = Event::new();
+    /// ready.set();
+    /// ready.clear();
+    /// assert!(!ready.is_set());
+    /// ```
     pub fn clear(&self) {
         self.set.set(false);
     }
 
     /// Returns whether the event is set.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Event;
+    ///
+    /// let ready = Event::new();
+    /// assert!(!ready.is_set());
+    /// ready.set();
+    /// assert!(ready.is_set());
+    /// ```
     pub fn is_set(&self) -> bool {
         self.set.get()
     }

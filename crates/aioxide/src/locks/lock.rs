@@ -34,6 +34,14 @@ pub struct Lock<T> {
 
 impl<T> Lock<T> {
     /// Makes a lock that is free.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Lock;
+    ///
+    /// let account = Lock::new(100);
+    /// assert!(!account.locked());
+    /// ```
     pub const fn new(value: T) -> Lock<T> {
         Lock {
             locked: Cell::new(false),
@@ -49,6 +57,21 @@ impl<T> Lock<T> {
     ///
     /// # Errors
     /// Only the cancellation.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Lock, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let account = Lock::new(100);
+    ///     let mut balance = account.acquire().await.unwrap();
+    ///     sleep(Duration::from_millis(1)).await.unwrap(); // Nobody else comes in between.
+    ///     *balance -= 30;
+    ///     drop(balance);
+    ///     assert_eq!(*account.acquire().await.unwrap(), 70);
+    /// });
+    /// ```
     pub async fn acquire(&self) -> Result<LockGuard<'_, T>, Cancelled> {
         if let Some(guard) = self.try_acquire() {
             return Ok(guard);
@@ -59,16 +82,51 @@ impl<T> Lock<T> {
     }
 
     /// Takes the lock if it is free.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Lock;
+    ///
+    /// let printer = Lock::new("paper");
+    /// let guard = printer.try_acquire().unwrap();
+    /// assert!(printer.try_acquire().is_none());
+    /// drop(guard);
+    /// assert!(printer.try_acquire().is_some());
+    /// ```
     pub fn try_acquire(&self) -> Option<LockGuard<'_, T>> {
         (!self.locked.replace(true)).then(|| self.guard())
     }
 
     /// Returns whether somebody has it.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Lock, run};
+    ///
+    /// run(async {
+    ///     let printer = Lock::new("paper");
+    ///     let guard = printer.acquire().await.unwrap();
+    ///     assert!(printer.locked());
+    ///     drop(guard);
+    ///     assert!(!printer.locked());
+    /// });
+    /// ```
     pub fn locked(&self) -> bool {
         self.locked.get()
     }
 
     /// Returns the value, which nobody else can be using.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Lock, run};
+    ///
+    /// run(async {
+    ///     let names = Lock::new(Vec::new());
+    ///     names.acquire().await.unwrap().push("alice");
+    ///     assert_eq!(names.into_inner(), ["alice"]);
+    /// });
+    /// ```
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
@@ -105,6 +163,19 @@ impl<T> fmt::Debug for Lock<T> {
 }
 
 /// A [`Lock`] that was acquired; dropping it releases the lock.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Lock, LockGuard, run};
+///
+/// run(async {
+///     let names = Lock::new(vec!["alice"]);
+///     let mut guard: LockGuard<'_, Vec<&str>> = names.acquire().await.unwrap();
+///     guard.push("bob"); // It is used as the value itself.
+///     drop(guard);
+///     assert!(!names.locked());
+/// });
+/// ```
 #[must_use = "dropping the guard releases the lock"]
 pub struct LockGuard<'lock, T> {
     /// Empty only while it is dropped: the value goes before the lock does.

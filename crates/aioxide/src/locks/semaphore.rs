@@ -35,6 +35,14 @@ pub struct Semaphore {
 
 impl Semaphore {
     /// Makes a semaphore with so many permits.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Semaphore;
+    ///
+    /// assert!(!Semaphore::new(2).locked());
+    /// assert!(Semaphore::new(0).locked()); // Until somebody calls `release`.
+    /// ```
     pub const fn new(permits: usize) -> Semaphore {
         Semaphore {
             permits: Cell::new(permits),
@@ -49,6 +57,20 @@ impl Semaphore {
     ///
     /// # Errors
     /// Only the cancellation.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Semaphore, run, wait_for};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let tables = Semaphore::new(1);
+    ///     let permit = tables.acquire().await.unwrap();
+    ///     assert!(wait_for(tables.acquire(), Duration::from_millis(1)).await.is_err());
+    ///     drop(permit);
+    ///     assert!(tables.acquire().await.is_ok());
+    /// });
+    /// ```
     pub async fn acquire(&self) -> Result<Permit<'_>, Cancelled> {
         if let Some(permit) = self.try_acquire() {
             return Ok(permit);
@@ -59,6 +81,15 @@ impl Semaphore {
     }
 
     /// Takes a permit if one is free.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Semaphore;
+    ///
+    /// let tables = Semaphore::new(1);
+    /// let permit = tables.try_acquire();
+    /// assert!(permit.is_some() && tables.try_acquire().is_none());
+    /// ```
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         let left = self.permits.get().checked_sub(1)?;
         self.permits.set(left);
@@ -66,6 +97,15 @@ impl Semaphore {
     }
 
     /// Gives a permit back, or a new one.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Semaphore;
+    ///
+    /// let jobs = Semaphore::new(0);
+    /// jobs.release(); // Another one can be had.
+    /// assert!(jobs.try_acquire().is_some());
+    /// ```
     pub fn release(&self) {
         if !self.waiters.wake_first() {
             self.permits.set(self.permits.get().saturating_add(1));
@@ -73,6 +113,17 @@ impl Semaphore {
     }
 
     /// Returns whether the next one who comes has to wait.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Semaphore;
+    ///
+    /// let tables = Semaphore::new(1);
+    /// let permit = tables.try_acquire();
+    /// assert!(tables.locked());
+    /// drop(permit);
+    /// assert!(!tables.locked());
+    /// ```
     pub fn locked(&self) -> bool {
         self.permits.get() == 0
     }
@@ -89,6 +140,18 @@ impl fmt::Debug for Semaphore {
 }
 
 /// A permit of a [`Semaphore`]; dropping it gives it back.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Permit, Semaphore, run};
+///
+/// run(async {
+///     let tables = Semaphore::new(1);
+///     let permit: Permit<'_> = tables.acquire().await.unwrap();
+///     drop(permit);
+///     assert!(!tables.locked());
+/// });
+/// ```
 #[must_use = "dropping the permit gives it back"]
 #[derive(Debug)]
 pub struct Permit<'semaphore> {
@@ -97,6 +160,17 @@ pub struct Permit<'semaphore> {
 
 impl Permit<'_> {
     /// Keeps the permit for good, until somebody calls `release`.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Semaphore;
+    ///
+    /// let jobs = Semaphore::new(1);
+    /// jobs.try_acquire().unwrap().forget();
+    /// assert!(jobs.locked());
+    /// jobs.release();
+    /// assert!(!jobs.locked());
+    /// ```
     pub fn forget(self) {
         std::mem::forget(self);
     }
@@ -125,6 +199,15 @@ pub struct BoundedSemaphore {
 
 impl BoundedSemaphore {
     /// Makes a semaphore with so many permits.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::BoundedSemaphore;
+    ///
+    /// let tables = BoundedSemaphore::new(2);
+    /// assert!(!tables.locked());
+    /// assert!(tables.release().is_err()); // There never are three.
+    /// ```
     pub const fn new(permits: usize) -> BoundedSemaphore {
         BoundedSemaphore {
             semaphore: Semaphore::new(permits),
@@ -139,11 +222,33 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     /// Only the cancellation.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{BoundedSemaphore, run};
+    ///
+    /// run(async {
+    ///     let tables = BoundedSemaphore::new(1);
+    ///     let permit = tables.acquire().await.unwrap();
+    ///     assert!(tables.locked());
+    ///     drop(permit);
+    ///     assert!(!tables.locked());
+    /// });
+    /// ```
     pub async fn acquire(&self) -> Result<Permit<'_>, Cancelled> {
         self.semaphore.acquire().await
     }
 
     /// As [`Semaphore::try_acquire`].
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::BoundedSemaphore;
+    ///
+    /// let tables = BoundedSemaphore::new(1);
+    /// let permit = tables.try_acquire();
+    /// assert!(permit.is_some() && tables.try_acquire().is_none());
+    /// ```
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         self.semaphore.try_acquire()
     }
@@ -152,6 +257,16 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     /// When no permit is missing.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::BoundedSemaphore;
+    ///
+    /// let jobs = BoundedSemaphore::new(1);
+    /// jobs.try_acquire().unwrap().forget();
+    /// assert!(jobs.release().is_ok());
+    /// assert!(jobs.release().is_err());
+    /// ```
     pub fn release(&self) -> Result<(), ReleasedTooOften> {
         if self.semaphore.permits.get() >= self.bound {
             return Err(ReleasedTooOften);
@@ -161,6 +276,17 @@ impl BoundedSemaphore {
     }
 
     /// As [`Semaphore::locked`].
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::BoundedSemaphore;
+    ///
+    /// let tables = BoundedSemaphore::new(1);
+    /// let permit = tables.try_acquire();
+    /// assert!(tables.locked());
+    /// drop(permit);
+    /// assert!(!tables.locked());
+    /// ```
     pub fn locked(&self) -> bool {
         self.semaphore.locked()
     }
@@ -177,6 +303,13 @@ impl fmt::Debug for BoundedSemaphore {
 }
 
 /// A permit was given back that nobody had taken: asyncio's `ValueError`.
+///
+/// # Examples
+/// ```
+/// use aioxide::{BoundedSemaphore, ReleasedTooOften};
+///
+/// assert_eq!(BoundedSemaphore::new(1).release(), Err(ReleasedTooOften));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReleasedTooOften;
 

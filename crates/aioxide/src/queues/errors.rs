@@ -8,6 +8,20 @@ use std::fmt;
 use crate::exceptions::Cancelled;
 
 /// Why a queue gave or took no item.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Queue, QueueError, run};
+///
+/// run(async {
+///     let queue: Queue<u32> = Queue::new(0);
+///     queue.shutdown();
+///     match queue.get().await {
+///         Err(QueueError::ShutDown(error)) => assert_eq!(error.to_string(), "the queue is shut down"),
+///         other => panic!("{other:?}"),
+///     }
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueError {
     /// The queue is shut down.
@@ -47,6 +61,18 @@ impl<T> From<PutError<T>> for QueueError {
 }
 
 /// Why an item was not put, and the item.
+///
+/// # Examples
+/// ```
+/// use aioxide::{PutError, Queue, run};
+///
+/// run(async {
+///     let queue = Queue::new(0);
+///     queue.shutdown();
+///     let PutError { item, cause } = queue.put("letter").await.unwrap_err();
+///     assert_eq!((item, cause.to_string()), ("letter", "the queue is shut down".to_owned()));
+/// });
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct PutError<T> {
     /// The item.
@@ -77,6 +103,16 @@ impl<T> Error for PutError<T> {
 }
 
 /// The queue has no place, or is shut down; here is the item.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Queue, QueueFull};
+///
+/// let queue = Queue::new(1);
+/// queue.put_nowait("first").unwrap();
+/// let full: QueueFull<&str> = queue.put_nowait("second").unwrap_err();
+/// assert_eq!(full.to_string(), "the queue takes no item");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QueueFull<T>(T);
 
@@ -86,6 +122,16 @@ impl<T> QueueFull<T> {
     }
 
     /// Returns the item that was not put.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Queue;
+    ///
+    /// let queue = Queue::new(1);
+    /// queue.put_nowait("first").unwrap();
+    /// let full = queue.put_nowait("second").unwrap_err();
+    /// assert_eq!(full.into_item(), "second");
+    /// ```
     pub fn into_item(self) -> T {
         self.0
     }
@@ -106,6 +152,14 @@ impl<T> fmt::Display for QueueFull<T> {
 impl<T> Error for QueueFull<T> {}
 
 /// The queue has no item.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Queue, QueueEmpty};
+///
+/// let queue: Queue<u32> = Queue::new(0);
+/// assert_eq!(queue.get_nowait(), Err(QueueEmpty));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueEmpty;
 
@@ -118,6 +172,17 @@ impl fmt::Display for QueueEmpty {
 impl Error for QueueEmpty {}
 
 /// The queue is shut down.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Queue, QueueError, QueueShutDown, run};
+///
+/// run(async {
+///     let queue: Queue<u32> = Queue::new(0);
+///     queue.shutdown();
+///     assert_eq!(queue.get().await, Err(QueueError::ShutDown(QueueShutDown)));
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueShutDown;
 
@@ -130,6 +195,14 @@ impl fmt::Display for QueueShutDown {
 impl Error for QueueShutDown {}
 
 /// More items were reported as done than were put.
+///
+/// # Examples
+/// ```
+/// use aioxide::{CalledTooOften, Queue};
+///
+/// let queue: Queue<u32> = Queue::new(0);
+/// assert_eq!(queue.task_done(), Err(CalledTooOften));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CalledTooOften;
 

@@ -67,6 +67,18 @@ where
 }
 
 /// What [`as_completed`] returns.
+///
+/// # Examples
+/// ```
+/// use aioxide::{as_completed, run};
+/// use futures_util::StreamExt;
+///
+/// run(async {
+///     let squares = as_completed([2, 3].map(|number| async move { number * number }));
+///     let squares: Vec<_> = squares.map(Result::unwrap).collect().await; // It is a stream.
+///     assert_eq!(squares, [4, 9]);
+/// });
+/// ```
 #[must_use = "results are handed out to who asks"]
 pub struct AsCompleted<T> {
     tasks: Vec<Option<Task<T>>>,
@@ -80,6 +92,18 @@ impl<T> AsCompleted<T> {
     ///
     /// # Cancellation
     /// Nothing is lost: a result that has not been handed out comes with the next call.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{as_completed, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let naps = [3600, 1].map(|ms| async move { sleep(Duration::from_millis(ms)).await.map(|()| ms) });
+    ///     let quickest = as_completed(naps).next().await;
+    ///     assert_eq!(quickest.unwrap().unwrap(), Ok(1));
+    /// });
+    /// ```
     pub async fn next(&mut self) -> Option<Result<T, TaskError>> {
         poll_fn(|context| self.poll_result(context)).await
     }

@@ -13,6 +13,16 @@ use crate::cancellation::Checkpoint;
 use crate::exceptions::Cancelled;
 
 /// What this crate adds to every future.
+///
+/// # Examples
+/// ```
+/// use aioxide::{FutureExt, run};
+///
+/// run(async {
+///     let answer = std::future::ready(42).cancellable().await;
+///     assert_eq!(answer, Ok(42));
+/// });
+/// ```
 pub trait FutureExt: StdFuture + Sized {
     /// Returns [`Cancelled`] instead of the result when the task is cancelled meanwhile.
     ///

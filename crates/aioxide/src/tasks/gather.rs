@@ -94,6 +94,16 @@ where
 }
 
 /// What [`gather`] returns.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Cancelled, Gather, gather, run};
+///
+/// run(async {
+///     let both: Gather<u32, Cancelled> = gather([1, 2].map(|number| async move { Ok(number) }));
+///     assert_eq!(both.await, Ok(vec![1, 2]));
+/// });
+/// ```
 #[must_use = "the tasks run, but somebody has to wait for them"]
 pub struct Gather<T, E> {
     all: All<Result<T, E>>,
@@ -136,6 +146,17 @@ impl<T, E> std::fmt::Debug for Gather<T, E> {
 }
 
 /// What [`gather_all`] returns.
+///
+/// # Examples
+/// ```
+/// use aioxide::{GatherAll, gather_all, run};
+///
+/// run(async {
+///     let both: GatherAll<Result<u32, _>> = gather_all(["12", "twelve"].map(|text| async { text.parse() }));
+///     let ends = both.await.unwrap().into_iter().map(|end| end.unwrap().is_ok());
+///     assert_eq!(ends.collect::<Vec<_>>(), [true, false]);
+/// });
+/// ```
 #[must_use = "the tasks run, but somebody has to wait for them"]
 pub struct GatherAll<T> {
     all: All<T>,
@@ -322,6 +343,16 @@ impl<T> Drop for PlaceOf<T> {
 ///
 /// # Cancellation
 /// Passed on to all tasks. After an error the other tasks run on.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Cancelled, gather, run};
+///
+/// run(async {
+///     let (name, age) = gather!(async { Ok("Ada") }, async { Ok::<_, Cancelled>(36) }).await.unwrap();
+///     assert_eq!((name, age), ("Ada", 36));
+/// });
+/// ```
 #[macro_export]
 macro_rules! gather {
     ($($future:expr),+ $(,)?) => {
@@ -330,11 +361,43 @@ macro_rules! gather {
 }
 
 /// Tuples of futures that [`gather!`](crate::gather!) takes.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Cancelled, GatherTuple, run};
+///
+/// run(async {
+///     let pair = (async { Ok("Ada") }, async { Ok::<_, Cancelled>(36) });
+///     assert_eq!(pair.gather().await, Ok(("Ada", 36)));
+/// });
+/// ```
 pub trait GatherTuple {
     /// The results, or the first error.
     type Output;
 
     /// Makes a task of each future.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{GatherTuple, TaskError, run};
+    ///
+    /// run(async {
+    ///     let broken = (async { Ok::<u32, _>(1) }, async { "twelve".parse::<u32>().map_err(Error::Number) });
+    ///     assert!(matches!(broken.gather().await, Err(Error::Number(_))));
+    /// });
+    ///
+    /// #[derive(Debug)]
+    /// enum Error {
+    ///     Number(std::num::ParseIntError),
+    ///     Task(TaskError),
+    /// }
+    ///
+    /// impl From<TaskError> for Error {
+    ///     fn from(error: TaskError) -> Error {
+    ///         Error::Task(error)
+    ///     }
+    /// }
+    /// ```
     fn gather(self) -> impl StdFuture<Output = Self::Output>;
 }
 

@@ -106,11 +106,38 @@ impl AnyTask {
     /// [`Cancelled`](crate::Cancelled). A task that waits in a foreign future is ended there: the future
     /// is dropped (see [`FutureExt::cancellable`](super::FutureExt::cancellable)). A task that waits for
     /// another task passes the request on to it. Returns `false` when the task has ended already.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let task = create_task(sleep(Duration::from_secs(3600)));
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     assert!(task.cancel());
+    ///     assert!(task.join().await.is_ok() && task.cancelled());
+    ///     assert!(!task.cancel()); // Too late.
+    /// });
+    /// ```
     pub fn cancel(&self) -> bool {
         self.request_cancel(None)
     }
 
     /// As [`AnyTask::cancel`], with a message that the error carries.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let task = create_task(sleep(Duration::from_secs(3600)));
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     task.cancel_with("closing time");
+    ///     assert_eq!(task.await.unwrap().unwrap_err().message(), Some("closing time"));
+    /// });
+    /// ```
     pub fn cancel_with(&self, message: impl Into<String>) -> bool {
         self.request_cancel(Some(Arc::from(message.into())))
     }
@@ -125,46 +152,157 @@ impl AnyTask {
     }
 
     /// Takes a request to cancel back, as who handles it does; returns how many are left.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, current_task, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let task = create_task(async {
+    ///         let slept = sleep(Duration::from_secs(3600)).await;
+    ///         assert!(slept.is_err());
+    ///         current_task().unwrap().uncancel() // It goes on all the same.
+    ///     });
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     task.cancel();
+    ///     assert_eq!(task.await.unwrap(), 0);
+    /// });
+    /// ```
     pub fn uncancel(&self) -> u32 {
         self.task.state().cancel.retract()
     }
 
     /// Returns how many requests to cancel were made and not taken back.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let task = create_task(sleep(Duration::from_secs(3600)));
+    ///     assert_eq!(task.cancelling(), 0);
+    ///     task.cancel();
+    ///     assert_eq!(task.cancelling(), 1);
+    /// });
+    /// ```
     pub fn cancelling(&self) -> u32 {
         self.task.state().cancel.requests()
     }
 
     /// Returns whether the task has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run};
+    ///
+    /// run(async {
+    ///     let task = create_task(async { 42 });
+    ///     assert!(!task.done());
+    ///     task.join().await.unwrap();
+    ///     assert!(task.done());
+    /// });
+    /// ```
     pub fn done(&self) -> bool {
         self.task.is_over()
     }
 
     /// Returns whether the task has ended by its cancellation.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let task = create_task(sleep(Duration::from_secs(3600)));
+    ///     task.cancel();
+    ///     assert!(!task.cancelled()); // It is asked to end, and has not.
+    ///     task.join().await.unwrap();
+    ///     assert!(task.cancelled());
+    /// });
+    /// ```
     pub fn cancelled(&self) -> bool {
         self.task.state().outcome.get() == Outcome::Cancelled
     }
 
     /// Returns whether the task has ended with a panic.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run};
+    ///
+    /// run(async {
+    ///     let task = create_task(async { "twelve".parse::<u32>().unwrap() });
+    ///     task.join().await.unwrap();
+    ///     assert!(task.panicked() && task.exception().is_some());
+    /// });
+    /// ```
     pub fn panicked(&self) -> bool {
         self.task.state().outcome.get() == Outcome::Panicked
     }
 
     /// Returns the task's name; `Task-<id>` unless it was given one.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run};
+    ///
+    /// run(async {
+    ///     let task = create_task(async {});
+    ///     assert_eq!(*task.name(), format!("Task-{}", task.id()));
+    /// });
+    /// ```
     pub fn name(&self) -> Rc<str> {
         self.task.state().name()
     }
 
     /// Gives the task a name.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, current_task, run};
+    ///
+    /// run(async {
+    ///     let task = create_task(async { current_task().unwrap().name() });
+    ///     task.set_name("postman");
+    ///     assert_eq!(&*task.await.unwrap(), "postman");
+    /// });
+    /// ```
     pub fn set_name(&self, name: impl Into<String>) {
         self.task.state().set_name(Rc::from(name.into()));
     }
 
     /// Returns the task's number, which no other task of its loop has.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run};
+    ///
+    /// run(async {
+    ///     let (first, second) = (create_task(async {}), create_task(async {}));
+    ///     assert_ne!(first.id(), second.id());
+    /// });
+    /// ```
     pub fn id(&self) -> u64 {
         self.task.state().id
     }
 
     /// Calls `callback` in a turn after the task has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Future, create_task, run};
+    ///
+    /// run(async {
+    ///     let ended = Future::new();
+    ///     let tell = ended.clone();
+    ///     let task = create_task(async {});
+    ///     task.add_done_callback(move |task| tell.set_result(task.id()).unwrap());
+    ///     assert_eq!(ended.await, Ok(task.id()));
+    /// });
+    /// ```
     pub fn add_done_callback(&self, callback: impl FnOnce(&AnyTask) + 'static) {
         let task = self.clone();
         let callback: Box<dyn FnOnce()> = Box::new(move || callback(&task));
@@ -222,6 +360,16 @@ pub struct Task<T> {
 
 impl Task<()> {
     /// Begins to make a task, of any result, with a name or a context of its own.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Task, run};
+    ///
+    /// run(async {
+    ///     let task: Task<u32> = Task::builder().name("answer").create(async { 42 });
+    ///     assert_eq!(task.await.unwrap(), 42);
+    /// });
+    /// ```
     pub const fn builder() -> TaskBuilder {
         TaskBuilder {
             name: None,
@@ -240,16 +388,53 @@ impl<T> Task<T> {
     }
 
     /// Lends the result of a task that has ended; `None` before, and after the result was taken.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run};
+    ///
+    /// run(async {
+    ///     let task = create_task(async { String::from("hello") });
+    ///     assert_eq!(task.result(), None);
+    ///     task.join().await.unwrap();
+    ///     assert_eq!(task.result().map(String::as_str), Some("hello"));
+    /// });
+    /// ```
     pub fn result(&self) -> Option<&T> {
         self.outcome()?.as_ref().ok()
     }
 
     /// Lends what the task has ended with instead of a result.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run};
+    ///
+    /// run(async {
+    ///     let task = create_task(async { "twelve".parse::<u32>().unwrap() });
+    ///     assert!(task.exception().is_none());
+    ///     task.join().await.unwrap();
+    ///     assert!(task.exception().unwrap().is_panicked());
+    /// });
+    /// ```
     pub fn exception(&self) -> Option<&TaskError> {
         self.outcome()?.as_ref().err()
     }
 
     /// Takes the result out of a task that has ended; `None` before.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{TaskError, create_task, run};
+    ///
+    /// run(async {
+    ///     let mut task = create_task(async { 42 });
+    ///     assert!(task.take_result().is_none());
+    ///     task.join().await.unwrap();
+    ///     assert_eq!(task.take_result().unwrap().unwrap(), 42);
+    ///     assert!(matches!(task.await, Err(TaskError::Taken)));
+    /// });
+    /// ```
     pub fn take_result(&mut self) -> Option<Result<T, TaskError>> {
         self.note_retrieved();
         self.output.take()
@@ -262,6 +447,18 @@ impl<T> Task<T> {
     ///
     /// # Errors
     /// When the task had ended, and the waiting one was cancelled before it could go on.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{create_task, run};
+    ///
+    /// run(async {
+    ///     let task = create_task(async { 42 });
+    ///     task.join().await.unwrap();
+    ///     assert!(task.done());
+    ///     assert_eq!(task.await.unwrap(), 42);
+    /// });
+    /// ```
     pub async fn join(&self) -> Result<(), Cancelled> {
         let mut checkpoint = Checkpoint::new();
         std::future::poll_fn(|context| poll_end(&self.any, &mut checkpoint, context)).await
@@ -394,12 +591,36 @@ pub struct TaskBuilder {
 
 impl TaskBuilder {
     /// Names the task.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Task, current_task, run};
+    ///
+    /// run(async {
+    ///     let task = Task::builder().name("postman").create(async { current_task().unwrap().name() });
+    ///     assert_eq!(&*task.await.unwrap(), "postman");
+    /// });
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> TaskBuilder {
         self.name = Some(Rc::from(name.into()));
         self
     }
 
     /// Gives the task this context instead of a copy of its maker's.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Context, ContextVar, Task, run};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// run(async {
+    ///     let mut context = Context::new();
+    ///     context.run(|| USER.set("alice"));
+    ///     let task = Task::builder().context(context).create(async { USER.get() });
+    ///     assert_eq!(task.await.unwrap(), Some("alice"));
+    /// });
+    /// ```
     pub fn context(mut self, context: Variables) -> TaskBuilder {
         self.context = Some(context);
         self
@@ -409,6 +630,16 @@ impl TaskBuilder {
     ///
     /// # Panics
     /// When no loop runs.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Task, TaskBuilder, run};
+    ///
+    /// run(async {
+    ///     let builder: TaskBuilder = Task::builder();
+    ///     assert_eq!(builder.create(async { 6 * 7 }).await.unwrap(), 42);
+    /// });
+    /// ```
     #[inline]
     pub fn create<F>(self, future: F) -> Task<F::Output>
     where

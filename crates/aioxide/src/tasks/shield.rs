@@ -37,6 +37,16 @@ pub fn shield<T, B: BorrowMut<Task<T>> + Unpin>(task: B) -> Shield<T, B> {
 }
 
 /// What [`shield`] returns.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Shield, Task, create_task, run, shield};
+///
+/// run(async {
+///     let shielded: Shield<u32, Task<u32>> = shield(create_task(async { 42 }));
+///     assert_eq!(shielded.await.unwrap(), 42);
+/// });
+/// ```
 #[must_use = "a shield does nothing until it is awaited"]
 pub struct Shield<T, B> {
     task: B,

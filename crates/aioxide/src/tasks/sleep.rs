@@ -56,6 +56,15 @@ pub const fn sleep_until(when: Deadline) -> Sleep {
 }
 
 /// What [`sleep`] returns.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Sleep, run, sleep};
+/// use std::time::Duration;
+///
+/// let nap: Sleep = sleep(Duration::from_millis(1)); // Nothing happens yet.
+/// assert!(run(nap).is_ok());
+/// ```
 #[must_use = "a sleep does nothing until it is awaited"]
 pub struct Sleep {
     when: When,
