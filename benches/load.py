@@ -21,6 +21,8 @@ LINES = 500
 
 def main() -> None:
     kind, address, connections, length, seconds = sys.argv[1:]
+    if kind == "idle":
+        return idle(address, int(connections))
     batch = BATCHES[kind](address, int(connections), int(length))
     until = time.monotonic() + 0.1
     while time.monotonic() < until:
@@ -32,6 +34,29 @@ def main() -> None:
         requests += batch()
     took = time.monotonic() - started
     print(json.dumps({"requests": requests, "seconds": took, "p50_us": 0, "p99_us": 0}), flush=True)
+
+
+def idle(target: str, connections: int) -> None:
+    """Opens a connection and closes it, says ``warm``, waits for a line, opens all, says ``open``, and waits."""
+    kind, _, address = target.partition(":")
+    context = certificate.client_context() if kind == "tls" else None
+
+    def open_one() -> socket.socket:
+        stream = connect(address)
+        if context is not None:
+            stream = context.wrap_socket(stream)
+        stream.sendall(b"x")
+        if stream.recv(1) != b"x":
+            raise RuntimeError("the echo differs from the request")
+        return stream
+
+    open_one().close()
+    print("warm", flush=True)
+    sys.stdin.readline()
+    streams = [open_one() for _ in range(connections)]
+    print("open", flush=True)
+    sys.stdin.readline()
+    del streams
 
 
 def connect(address: str) -> socket.socket:

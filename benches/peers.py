@@ -59,6 +59,18 @@ def load_rloop() -> Loaded:
     return Loaded("rloop", importlib.metadata.version("rloop"), rloop.new_event_loop, "rloop")
 
 
+def load_aiofastnet() -> Loaded:
+    """Its transports on uvloop's loop."""
+    import aiofastnet
+    import uvloop
+
+    def new_event_loop() -> asyncio.AbstractEventLoop:
+        return aiofastnet.patch_loop(uvloop.new_event_loop())
+
+    version = f"{importlib.metadata.version('aiofastnet')} on uvloop"
+    return Loaded("aiofastnet", version, new_event_loop, "uvloop")
+
+
 def load_aioxide_installed() -> Loaded:
     """``install()``: the loop is reached as a program would, through ``asyncio`` itself."""
     import aioxide
@@ -104,6 +116,7 @@ PEERS: dict[str, Callable[[], Loaded]] = {
     "asyncio": load_asyncio,
     "uvloop": load_uvloop,
     "rloop": load_rloop,
+    "aiofastnet": load_aiofastnet,
     "aioxide": load_aioxide_installed,
     "aioxide-factory": load_aioxide_factory,
     "aioxide-strict": load_aioxide_strict,

@@ -10,7 +10,7 @@ from rows import Row
 __all__ = ("markdown",)
 
 #: Columns are narrow, so ratios are printed for the loops a reader chooses between.
-RATIOS = ("asyncio", "uvloop", "epoll")
+RATIOS = ("asyncio", "uvloop", "aiofastnet", "epoll")
 #: Below this part of CPU by wall time a sample of a busy loop waited for a CPU that others used.
 BUSY_ENOUGH = 0.95
 #: Below this part a server of a TCP row idled, and its batches were smaller than under full load.
@@ -23,15 +23,19 @@ def markdown(results: Results) -> str:
     network = [row for row in results.rows if row.is_tcp]
     if scheduling:
         parts.append("## Scheduling, timers, memory\n")
-        parts.append(table(results, scheduling, [peer for peer in results.peers if peer != "epoll"]))
+        network_only = {"epoll", "aiofastnet"}
+        parts.append(table(results, scheduling, [peer for peer in results.peers if peer not in network_only]))
     if network:
         floor = [row for row in network if row.has_floor]
         others = [row for row in network if not row.has_floor]
         parts.append("## Network: CPU time of the server per request\n")
         if floor:
             parts.append(table(results, floor, list(results.peers)))
-        if others:
-            parts.append(table(results, others, [peer for peer in results.peers if peer != "epoll"]))
+        for with_aiofastnet in (True, False):
+            rows = [row for row in others if row.has_aiofastnet == with_aiofastnet]
+            left_out = {"epoll"} if with_aiofastnet else {"epoll", "aiofastnet"}
+            if rows:
+                parts.append(table(results, rows, [peer for peer in results.peers if peer not in left_out]))
     parts.extend(footnotes(results))
     return "\n".join(parts)
 

@@ -14,7 +14,9 @@ __all__ = ("ROWS", "TCP_CONNECTIONS", "TCP_KIBIBYTES", "Limit", "Row", "Target",
 TCP_KIBIBYTES = (1, 10, 100)
 TCP_CONNECTIONS = (10, 100)
 #: The first words of the workloads that are servers.
-SERVED = ("tcp", "stream", "line", "sock", "tls", "handshake", "unix", "udp")
+SERVED = ("tcp", "stream", "line", "sock", "tls", "handshake", "unix", "udp", "idle")
+#: The first words of those in which aiofastnet has a part: transports, without and with TLS.
+TRANSPORTS = ("tcp", "tls", "handshake", "unix", "idle")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class Row:
         return self.workload.startswith("tcp_")
 
     @property
+    def has_aiofastnet(self) -> bool:
+        """Whether aiofastnet, which has transports and nothing else, does the same."""
+        return self.workload.partition("_")[0] in TRANSPORTS
+
+    @property
     def is_bridge(self) -> bool:
         """Whether it needs the extensions of the bridge."""
         return self.workload.startswith("bridge_")
@@ -95,6 +102,17 @@ def tcp_row(kibibytes: int, connections: int) -> Row:
 
 def served_row(name: str, title: str, *targets: Target) -> Row:
     return Row(name, title, name, "server_cpu", "us CPU", targets)
+
+
+def idle_row(kind: str, title: str, connections: int, *targets: Target | Limit) -> Row:
+    return Row(
+        f"idle_{kind}_bytes",
+        f"{title}: memory of one",
+        f"idle_{kind}_{connections}",
+        "bytes",
+        "bytes",
+        targets,
+    )
 
 
 def no_dearer_than(peer: str) -> Target:
@@ -173,6 +191,9 @@ ROWS: tuple[Row, ...] = (
         )
         for size in TCP_KIBIBYTES
     ),
+    idle_row("tcp", "2,000 idle connections", 2000),
+    idle_row("stream", "2,000 idle connections of streams", 2000),
+    idle_row("tls", "1,000 idle TLS connections", 1000, Limit(35 * 1024, "at most 35 KiB")),
     served_row("handshake_1_10", "TLS connection: handshake, one byte, close", no_dearer_than("asyncio")),
     time_row("spawn_wait", "start a process and wait for it", no_dearer_than("asyncio")),
 )

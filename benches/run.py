@@ -24,7 +24,7 @@ from rows import Row, select
 
 HERE = Path(__file__).resolve().parent
 WORKER = HERE / "worker.py"
-PEERS = ("asyncio", "uvloop", "rloop", tcp.FLOOR, "aioxide", "aioxide-factory")
+PEERS = ("asyncio", "uvloop", "rloop", "aiofastnet", tcp.FLOOR, "aioxide", "aioxide-factory")
 #: Only when asked for: modes that look at what a program does.
 MODES = ("aioxide-strict", "aioxide-debug", "asyncio-debug")
 #: Seconds one sample may take before it counts as hung; the longest takes about five.
@@ -89,7 +89,7 @@ class Bench:
         workloads = dict.fromkeys(row.workload for row in self.results.rows)
         for workload in workloads:
             rows = [row for row in self.results.rows if row.workload == workload]
-            peers = [peer for peer in self.results.peers if rows[0].has_floor or peer != tcp.FLOOR]
+            peers = [peer for peer in self.results.peers if takes_part(peer, rows[0])]
             say(workload, end=" ")
             for _ in range(self.options.alternations):
                 for peer in peers:
@@ -121,6 +121,8 @@ class Bench:
         if row.is_tcp:
             assert self.programs is not None, "TCP rows are dropped where the programs cannot be built"
             server = tcp.Server(peer, self.options.python, self.programs, self.placement)
+            if row.metric == "bytes":
+                return tcp.weigh(server, row.workload)
             return tcp.sample(server, row.workload, self.options.seconds)
         minimum = str(self.options.seconds)
         completed = self.worker("sample", peer, row.workload, "--minimum", minimum)
@@ -160,6 +162,13 @@ def main() -> int:
         text = json.dumps(bench.results.as_json(), indent=2)
         options.json.write_text(text + "\n", encoding="utf-8")
     return 1 if bench.results.errors() else 0
+
+
+def takes_part(peer: str, row: Row) -> bool:
+    """Whether a peer has what the row measures."""
+    if peer == tcp.FLOOR:
+        return row.has_floor
+    return row.has_aiofastnet or peer != "aiofastnet"
 
 
 def parse_arguments() -> argparse.Namespace:

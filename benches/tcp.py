@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import select
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from typing import IO
 from placement import Placement, children_on, cpu_seconds
 from results import Sample
 
-__all__ = ("FLOOR", "Programs", "Server", "build", "sample")
+__all__ = ("FLOOR", "Programs", "Server", "build", "sample", "weigh")
 
 #: The peer that is no Python at all.
 FLOOR = "epoll"
@@ -102,6 +103,32 @@ def sample(server: Server, workload: str, seconds: float) -> Sample:
         operations=result["requests"],
         busy=used / result["seconds"],
     )
+
+
+def weigh(server: Server, workload: str) -> Sample:
+    """The memory of one of ``idle_{kind}_{connections}``: each has sent a byte and had it back, and says no more."""
+    _, kind, connections = workload.split("_")
+    placement = server.placement
+    with running(server.command(kind), placement.measured) as serving:
+        address = line_of(serving).strip()
+        command = [server.python, HERE / "load.py", "idle", f"{kind}:{address}", connections, "1", "0"]
+        with running(command, placement.driver) as load:
+            # One has come and gone: what is loaded and made once is not charged to the many.
+            if line_of(load) != "warm\n":
+                raise RuntimeError(f"load generator: {errors_of(load)}")
+            before = resident_bytes(serving.pid)
+            stdin = stream(load.stdin)
+            stdin.write("go\n")
+            stdin.flush()
+            if line_of(load) != "open\n":
+                raise RuntimeError(f"load generator: {errors_of(load)}")
+            grown = resident_bytes(serving.pid) - before
+    return Sample(metrics={"bytes": grown / int(connections)}, operations=int(connections), busy=1.0)
+
+
+def resident_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
 
 
 @contextmanager
