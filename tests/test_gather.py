@@ -181,6 +181,27 @@ def test_an_exception_after_the_end_counts_as_read(gather, caplog):
     assert not caplog.records
 
 
+def test_a_failure_counts_as_read_when_gather_was_cancelled(gather, caplog):
+    async def stubborn():
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            raise KeyError("instead") from None
+
+    async def main():
+        gathered = asyncio.ensure_future(gather(stubborn(), asyncio.sleep(10), return_exceptions=True))
+        await asyncio.sleep(0)
+        gathered.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gathered
+        del gathered
+        gc.collect()
+
+    run(main)
+    gc.collect()
+    assert not caplog.records
+
+
 def test_a_failure_that_nobody_awaits_is_logged(gather, caplog):
     async def main():
         gather(fail(KeyError("unread")))

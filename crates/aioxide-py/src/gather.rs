@@ -280,6 +280,10 @@ pub fn child_done(outer: &Bound<'_, Gather>, child: &Bound<'_, PyAny>) -> PyResu
         return Ok(());
     }
     if body.cancel_requested.get() {
+        // Results that nobody gets count as read, exceptions among them.
+        for child in body.children.borrow().iter() {
+            future_state(child.bind(py), |state| state.log_traceback.set(false));
+        }
         // The last argument's, as in asyncio: its message tells more than none.
         let last = body.children.borrow().last().cloned();
         let exception = last.and_then(|last| future_state(last.bind(py), |state| state.make_cancelled_error(py)));
