@@ -1,4 +1,4 @@
-//! asyncio's model in Rust beside bare tokio (current-thread runtime with a `LocalSet`) and smol's
+//! asyncio's model in Rust beside bare tokio (a `LocalRuntime`) and smol's
 //! `LocalExecutor`: `cargo bench -p aioxide --bench tasks`. Every program is run to its end on a loop that
 //! is there already; a time is that of the whole program.
 
@@ -12,7 +12,8 @@ use async_executor::LocalExecutor;
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::task::{JoinSet, LocalSet, spawn_local};
+use tokio::runtime::LocalOptions;
+use tokio::task::{JoinSet, spawn_local};
 
 /// Tasks of a program.
 const TASKS: usize = 1000;
@@ -33,12 +34,9 @@ where
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build_local(LocalOptions::default())
         .expect("descriptors are left");
-    let local = LocalSet::new();
-    group.bench_function("tokio", |bencher| {
-        bencher.iter(|| local.block_on(&runtime, tokios()));
-    });
+    group.bench_function("tokio", |bencher| bencher.iter(|| runtime.block_on(tokios())));
 
     let executor = Rc::new(LocalExecutor::new());
     group.bench_function("smol", |bencher| {
