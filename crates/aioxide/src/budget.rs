@@ -20,6 +20,16 @@ use crate::clock::{Deadline, now};
 /// the time of the handles up to the next look at the clock. That is one handle when handles have
 /// been slow (over 2 us) lately, and [`PollBudget::MAX_STRIDE`] (16) at the worst: when a stretch of
 /// quick handles suddenly turns slow.
+///
+/// # Examples
+/// ```
+/// use aioxide::{PollBudget, PollPolicy, now};
+///
+/// let mut budget = PollBudget::new(PollPolicy::Adaptive);
+/// budget.restart(now());
+/// let handles = (1..=PollBudget::MAX_ENTRIES).find(|_| budget.should_poll());
+/// assert!(handles.is_some(), "a poll is due after 64 handles, or sooner");
+/// ```
 #[derive(Debug)]
 pub struct PollBudget {
     policy: PollPolicy,
@@ -48,6 +58,13 @@ impl PollBudget {
     pub const MAX_STRIDE: u32 = 16;
 
     /// Makes a budget that is used up: the first handle is followed by a poll.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{PollBudget, PollPolicy};
+    ///
+    /// assert!(PollBudget::new(PollPolicy::Adaptive).should_poll());
+    /// ```
     pub const fn new(policy: PollPolicy) -> PollBudget {
         PollBudget {
             policy,
@@ -62,6 +79,15 @@ impl PollBudget {
 
     /// Fills the budget after a poll that ended at `now`, a time of [`crate::now`]. With
     /// [`PollPolicy::Strict`] it holds one handle; see [`PollBudget::restart_with`].
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{PollBudget, PollPolicy, now};
+    ///
+    /// let mut budget = PollBudget::new(PollPolicy::Strict);
+    /// budget.restart(now());
+    /// assert!(budget.should_poll());
+    /// ```
     #[inline]
     pub fn restart(&mut self, now: Deadline) {
         self.restart_with(now, 1);
@@ -69,6 +95,16 @@ impl PollBudget {
 
     /// Fills the budget after a poll that ended at `now`, when `ready` handles are in the queue.
     /// With [`PollPolicy::Strict`] the budget is those handles.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{PollBudget, PollPolicy, now};
+    ///
+    /// let mut budget = PollBudget::new(PollPolicy::Strict);
+    /// budget.restart_with(now(), 2);
+    /// assert!(!budget.should_poll());
+    /// assert!(budget.should_poll(), "both have run");
+    /// ```
     #[inline]
     pub fn restart_with(&mut self, now: Deadline, ready: usize) {
         match self.policy {
@@ -89,6 +125,15 @@ impl PollBudget {
     ///
     /// A loop that first ends its pass over the queue is told once, and again when as much has run once
     /// more: not after each handle, which would read the clock for each.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{PollBudget, PollPolicy, now};
+    ///
+    /// let mut budget = PollBudget::new(PollPolicy::Strict);
+    /// budget.restart_with(now(), 3);
+    /// assert_eq!([(); 3].map(|()| budget.should_poll()), [false, false, true]);
+    /// ```
     #[inline]
     pub fn should_poll(&mut self) -> bool {
         self.countdown = self.countdown.saturating_sub(1);
@@ -96,6 +141,13 @@ impl PollBudget {
     }
 
     /// Returns the policy.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{PollBudget, PollPolicy};
+    ///
+    /// assert_eq!(PollBudget::new(PollPolicy::Strict).policy(), PollPolicy::Strict);
+    /// ```
     pub const fn policy(&self) -> PollPolicy {
         self.policy
     }
@@ -132,6 +184,14 @@ impl PollBudget {
 }
 
 /// How often a loop with ready handles polls.
+///
+/// # Examples
+/// ```
+/// use aioxide::{PollPolicy, Runner};
+///
+/// let runner = Runner::builder().polling(PollPolicy::Strict).build().unwrap();
+/// assert_eq!(runner.run(async { 42 }), 42);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum PollPolicy {
     /// After a bounded amount of work.

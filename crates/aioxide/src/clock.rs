@@ -35,18 +35,39 @@ impl Deadline {
     pub const NEVER: Deadline = Deadline(u64::MAX);
 
     /// Makes a deadline from nanoseconds of the clock.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Deadline;
+    ///
+    /// assert!(Deadline::from_nanos(1) < Deadline::from_nanos(2));
+    /// ```
     #[inline]
     pub const fn from_nanos(nanos: u64) -> Deadline {
         Deadline(nanos)
     }
 
     /// Returns the nanoseconds of the clock.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Deadline;
+    ///
+    /// assert_eq!(Deadline::from_nanos(1_500).as_nanos(), 1_500);
+    /// ```
     #[inline]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
     /// Returns whether this is [`Deadline::NEVER`].
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, now};
+    ///
+    /// assert!(Deadline::NEVER.is_never() && !now().is_never());
+    /// ```
     #[inline]
     pub const fn is_never(self) -> bool {
         self.0 == u64::MAX
@@ -54,6 +75,16 @@ impl Deadline {
 
     /// Returns the point `delay` later; [`Deadline::NEVER`] when that lies past the clock's range
     /// (584 years).
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Deadline;
+    /// use std::time::Duration;
+    ///
+    /// let start = Deadline::from_nanos(500);
+    /// assert_eq!(start.saturating_add(Duration::from_nanos(250)).as_nanos(), 750);
+    /// assert!(start.saturating_add(Duration::MAX).is_never());
+    /// ```
     #[inline]
     pub const fn saturating_add(self, delay: Duration) -> Deadline {
         let nanos = delay.as_nanos();
@@ -64,6 +95,16 @@ impl Deadline {
     }
 
     /// Returns the time from `earlier` to this point; zero when `earlier` is the later of the two.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Deadline;
+    /// use std::time::Duration;
+    ///
+    /// let (early, late) = (Deadline::from_nanos(500), Deadline::from_nanos(750));
+    /// assert_eq!(late.saturating_duration_since(early), Duration::from_nanos(250));
+    /// assert_eq!(early.saturating_duration_since(late), Duration::ZERO);
+    /// ```
     #[inline]
     pub const fn saturating_duration_since(self, earlier: Deadline) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -71,6 +112,17 @@ impl Deadline {
 }
 
 /// Where a loop reads the time.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Clock, Runner, get_running_loop, sleep};
+/// use std::time::Duration;
+///
+/// let clock = Clock::manual(aioxide::Deadline::from_nanos(0));
+/// let runner = Runner::builder().clock(clock.clone()).build().unwrap();
+/// runner.run(async { sleep(Duration::from_secs(3600)).await }).unwrap();
+/// assert_eq!(clock.now().as_nanos(), 3_600_000_000_000);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
     /// `CLOCK_MONOTONIC`, as asyncio's `time.monotonic()`.
@@ -85,11 +137,27 @@ pub enum Clock {
 
 impl Clock {
     /// Makes a clock that stands at `start` until it is advanced.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Clock, Deadline};
+    ///
+    /// let start = Deadline::from_nanos(7);
+    /// assert_eq!(Clock::manual(start).now(), start);
+    /// ```
     pub fn manual(start: Deadline) -> Clock {
         Clock::Manual(Arc::new(AtomicU64::new(start.as_nanos())))
     }
 
     /// Reads the clock.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Clock;
+    ///
+    /// let clock = Clock::Monotonic;
+    /// assert!(clock.now() <= clock.now());
+    /// ```
     #[inline]
     pub fn now(&self) -> Deadline {
         match self {
@@ -100,6 +168,16 @@ impl Clock {
 
     /// Moves a manual clock forward to `to`, never back. Returns `false`, and does nothing, when
     /// the clock is not a manual one.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Clock, Deadline};
+    ///
+    /// let clock = Clock::manual(Deadline::from_nanos(0));
+    /// assert!(clock.advance_to(Deadline::from_nanos(10)));
+    /// assert_eq!(clock.now().as_nanos(), 10);
+    /// assert!(!Clock::Monotonic.advance_to(Deadline::from_nanos(10)));
+    /// ```
     pub fn advance_to(&self, to: Deadline) -> bool {
         match self {
             Clock::Monotonic => false,
@@ -112,6 +190,13 @@ impl Clock {
 }
 
 /// Reads `CLOCK_MONOTONIC`, the clock of every loop that was not given another.
+///
+/// # Examples
+/// ```
+/// let start = aioxide::now();
+/// std::thread::sleep(std::time::Duration::from_millis(1));
+/// assert!(aioxide::now().saturating_duration_since(start).as_micros() >= 1000);
+/// ```
 #[inline]
 pub fn now() -> Deadline {
     let time = clock_gettime(ClockId::Monotonic);

@@ -8,6 +8,20 @@ use std::os::fd::RawFd;
 /// The calls of a driver. They are made on the loop's thread only and must not unwind.
 ///
 /// Laid out as C does, for it passes from one extension module to another, each with its own copy of this crate.
+///
+/// # Examples
+/// ```
+/// use aioxide::Driver;
+///
+/// extern "C" fn wants() -> bool {
+///     false // Nothing to do: the loop waits by itself.
+/// }
+/// extern "C" fn park(_poller: std::os::fd::RawFd, _nanos: u64) {}
+/// extern "C" fn unparked() {}
+///
+/// let driver = Driver { version: Driver::VERSION, wants, park, unparked };
+/// assert!(!(driver.wants)());
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Driver {

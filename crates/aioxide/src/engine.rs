@@ -29,6 +29,22 @@ use crate::timers::Timers;
 /// `H` is what is queued on the loop's own thread, `S` what other threads may send. They are the same
 /// unless a loop queues what must not leave its thread, as the Rust face does: it then empties the
 /// inbox itself.
+///
+/// # Examples
+/// ```
+/// use aioxide::Engine;
+///
+/// // The smallest of loops: callbacks that may add others.
+/// type Callback = fn(&mut Vec<&'static str>);
+/// let mut engine: Engine<Callback> = Engine::new().unwrap();
+/// let mut said = Vec::new();
+/// engine.push(|said| said.push("hello"));
+/// engine.begin_run();
+/// while let Some(callback) = engine.pop() {
+///     callback(&mut said);
+/// }
+/// assert_eq!(said, ["hello"]);
+/// ```
 #[derive(Debug)]
 pub struct Engine<H, S = H> {
     /// Handles to run, first in first out.
@@ -49,6 +65,12 @@ impl<H> Engine<H> {
     ///
     /// # Errors
     /// When the process or the system has no descriptor left.
+    ///
+    /// # Examples
+    /// ```
+    /// let engine = aioxide::Engine::<u32>::new().unwrap();
+    /// assert_eq!(engine.ready_len(), 0);
+    /// ```
     pub fn new() -> io::Result<Engine<H>> {
         Engine::with(PollPolicy::Adaptive, Clock::Monotonic)
     }
@@ -57,11 +79,29 @@ impl<H> Engine<H> {
     ///
     /// # Errors
     /// When the process or the system has no descriptor left.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Clock, Deadline, Engine, PollPolicy};
+    ///
+    /// let clock = Clock::manual(Deadline::from_nanos(5));
+    /// let engine = Engine::<u32>::with(PollPolicy::Strict, clock).unwrap();
+    /// assert_eq!(engine.now().as_nanos(), 5);
+    /// ```
     pub fn with(policy: PollPolicy, clock: Clock) -> io::Result<Engine<H>> {
         Engine::open(policy, clock)
     }
 
     /// Moves what other threads have sent to the end of the ready queue.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut engine = aioxide::Engine::<u32>::new().unwrap();
+    /// let inbox = engine.inbox().clone();
+    /// std::thread::spawn(move || inbox.push(42)).join().unwrap().unwrap();
+    /// engine.drain_inbox();
+    /// assert_eq!(engine.pop(), Some(42));
+    /// ```
     #[inline]
     pub fn drain_inbox(&mut self) {
         self.inbox.drain(&mut self.ready);
@@ -73,6 +113,17 @@ impl<H, S> Engine<H, S> {
     ///
     /// # Errors
     /// When the process or the system has no descriptor left.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Clock, Engine, PollPolicy};
+    /// use std::rc::Rc;
+    ///
+    /// // What the loop queues itself need not be `Send`; what threads send is a number.
+    /// let mut engine = Engine::<Rc<str>, u32>::open(PollPolicy::Adaptive, Clock::Monotonic).unwrap();
+    /// engine.push(Rc::from("ours"));
+    /// engine.inbox().push(42).unwrap();
+    /// ```
     pub fn open(policy: PollPolicy, clock: Clock) -> io::Result<Engine<H, S>> {
         let poller = Poller::new()?;
         let inbox = Inbox::new()?;
@@ -89,12 +140,28 @@ impl<H, S> Engine<H, S> {
     }
 
     /// Adds a handle to the end of the ready queue.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut engine = aioxide::Engine::<u32>::new().unwrap();
+    /// engine.push(1);
+    /// engine.push(2);
+    /// assert_eq!(engine.pop(), Some(1), "first in, first out");
+    /// ```
     #[inline]
     pub fn push(&mut self, handle: H) {
         self.ready.push_back(handle);
     }
 
     /// Takes the first handle of the ready queue.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut engine = aioxide::Engine::<u32>::new().unwrap();
+    /// assert_eq!(engine.pop(), None);
+    /// engine.push(1);
+    /// assert_eq!(engine.pop(), Some(1));
+    /// ```
     #[inline]
     pub fn pop(&mut self) -> Option<H> {
         self.ready.pop_front()
@@ -102,6 +169,17 @@ impl<H, S> Engine<H, S> {
 
     /// Prepares a wait: returns the timeout to give to [`Poller::wait`], and tells the inbox that
     /// the loop is going to sleep when it is. [`Engine::end_wait`] must follow the wait.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut engine = aioxide::Engine::<u32>::new().unwrap();
+    /// let mut events = Vec::new();
+    /// engine.push(1);
+    /// let timeout = engine.begin_wait(engine.now());
+    /// assert_eq!(timeout, Some(std::time::Duration::ZERO), "something is ready");
+    /// engine.poller().wait(&mut events, timeout).unwrap();
+    /// engine.end_wait();
+    /// ```
     pub fn begin_wait(&mut self, now: Deadline) -> Option<Duration> {
         let timeout = self.poll_timeout(now);
         if timeout == Some(Duration::ZERO) {
@@ -116,6 +194,20 @@ impl<H, S> Engine<H, S> {
 
     /// Ends a wait that [`Engine::begin_wait`] prepared, whatever came of it; or a poll with a zero
     /// timeout, which needs no preparation.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Engine;
+    /// use std::time::Duration;
+    ///
+    /// let mut engine = Engine::<u32>::new().unwrap();
+    /// let soon = engine.now().saturating_add(Duration::from_millis(1));
+    /// engine.timers.insert(soon, 1);
+    /// let timeout = engine.begin_wait(engine.now());
+    /// engine.poller().wait(&mut Vec::new(), timeout).unwrap();
+    /// engine.end_wait();
+    /// assert!(engine.now() >= soon);
+    /// ```
     pub fn end_wait(&mut self) {
         self.inbox.end_sleep();
         self.probe.polled();
@@ -123,6 +215,17 @@ impl<H, S> Engine<H, S> {
 
     /// Moves the timers whose deadline is not later than `now` to the end of the ready queue,
     /// the earliest first.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Engine};
+    ///
+    /// let mut engine = Engine::<&str>::new().unwrap();
+    /// engine.timers.insert(Deadline::from_nanos(20), "later");
+    /// engine.timers.insert(Deadline::from_nanos(10), "sooner");
+    /// engine.drain_timers(Deadline::from_nanos(20));
+    /// assert_eq!((engine.pop(), engine.pop()), (Some("sooner"), Some("later")));
+    /// ```
     #[inline]
     pub fn drain_timers(&mut self, now: Deadline) {
         while let Some(handle) = self.timers.pop_expired(now) {
@@ -131,12 +234,28 @@ impl<H, S> Engine<H, S> {
     }
 
     /// Fills the budget for a run of the handles that are ready now.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut engine = aioxide::Engine::<u32>::new().unwrap();
+    /// engine.push(1);
+    /// engine.begin_run();
+    /// engine.pop();
+    /// assert!(!engine.budget.should_poll(), "there is room for more than one");
+    /// ```
     #[inline]
     pub fn begin_run(&mut self) {
         self.budget.restart_with(now(), self.ready.len());
     }
 
     /// Returns the number of ready handles.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut engine = aioxide::Engine::<u32>::new().unwrap();
+    /// engine.push(1);
+    /// assert_eq!(engine.ready_len(), 1);
+    /// ```
     #[inline]
     pub fn ready_len(&self) -> usize {
         self.ready.len()
@@ -148,6 +267,20 @@ impl<H, S> Engine<H, S> {
     ///
     /// It is exact to the nanosecond, and the poller never ends a wait early, so neither does a
     /// timer fire early nor does the loop turn once in vain before it.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Engine;
+    /// use std::time::Duration;
+    ///
+    /// let mut engine = Engine::<u32>::new().unwrap();
+    /// let now = engine.now();
+    /// assert_eq!(engine.poll_timeout(now), None);
+    /// engine.timers.insert(now.saturating_add(Duration::from_secs(2)), 1);
+    /// assert_eq!(engine.poll_timeout(now), Some(Duration::from_secs(2)));
+    /// engine.push(2);
+    /// assert_eq!(engine.poll_timeout(now), Some(Duration::ZERO));
+    /// ```
     #[inline]
     pub fn poll_timeout(&self, now: Deadline) -> Option<Duration> {
         if !self.ready.is_empty() || !self.inbox.is_empty() {
@@ -161,29 +294,66 @@ impl<H, S> Engine<H, S> {
     }
 
     /// Reads the loop's clock.
+    ///
+    /// # Examples
+    /// ```
+    /// let engine = aioxide::Engine::<u32>::new().unwrap();
+    /// assert!(engine.now() <= aioxide::now());
+    /// ```
     #[inline]
     pub fn now(&self) -> Deadline {
         self.clock.now()
     }
 
     /// Returns the loop's clock.
+    ///
+    /// # Examples
+    /// ```
+    /// let engine = aioxide::Engine::<u32>::new().unwrap();
+    /// assert!(matches!(engine.clock(), aioxide::Clock::Monotonic));
+    /// ```
     pub const fn clock(&self) -> &Clock {
         &self.clock
     }
 
     /// Returns the poller. A driver that must not borrow the engine while it waits clones it.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Engine, Interest};
+    /// use std::os::fd::AsRawFd;
+    ///
+    /// let engine = Engine::<u32>::new().unwrap();
+    /// let (here, _there) = std::os::unix::net::UnixStream::pair().unwrap();
+    /// engine.poller().add(here.as_raw_fd(), Interest::READABLE).unwrap();
+    /// ```
     #[inline]
     pub const fn poller(&self) -> &Arc<Poller> {
         &self.poller
     }
 
     /// Returns the inbox. Other threads hold a clone of it.
+    ///
+    /// # Examples
+    /// ```
+    /// let engine = aioxide::Engine::<u32>::new().unwrap();
+    /// let inbox = engine.inbox().clone();
+    /// std::thread::spawn(move || inbox.push(1).unwrap()).join().unwrap();
+    /// assert!(!engine.inbox().is_empty());
+    /// ```
     #[inline]
     pub const fn inbox(&self) -> &Arc<Inbox<S>> {
         &self.inbox
     }
 
     /// Returns the probe. A watchdog thread holds a clone of it.
+    ///
+    /// # Examples
+    /// ```
+    /// let engine = aioxide::Engine::<u32>::new().unwrap();
+    /// engine.probe().step();
+    /// assert_eq!(engine.probe().steps(), 1);
+    /// ```
     #[inline]
     pub const fn probe(&self) -> &Arc<Probe> {
         &self.probe

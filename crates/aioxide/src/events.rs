@@ -529,6 +529,14 @@ pub(crate) struct Outer {
 }
 
 /// Whether a loop reports what is likely to be a mistake: asyncio's debug mode.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Runner, Strictness};
+///
+/// let runner = Runner::builder().strictness(Strictness::Strict).build().unwrap();
+/// assert_eq!(runner.run(async { 42 }), 42);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Strictness {
     /// It does not.

@@ -22,6 +22,20 @@ use crate::poller::{Interest, Poller};
 ///
 /// No method drops an `R`: each gives it to the caller, who may have to bring his own state in
 /// order before its destructor runs.
+///
+/// # Examples
+/// ```
+/// use aioxide::{FdTable, Poller};
+/// use std::os::fd::AsRawFd;
+/// use std::os::unix::net::UnixStream;
+///
+/// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+/// let (here, _there) = UnixStream::pair().unwrap();
+/// let fd = here.as_raw_fd();
+/// table.set_reader(&poller, fd, "whom it concerns").unwrap();
+/// assert_eq!(table.reader(fd), Some(&"whom it concerns"));
+/// table.drain(&poller);
+/// ```
 #[derive(Debug)]
 pub struct FdTable<R> {
     entries: Vec<Entry<R>>,
@@ -31,6 +45,12 @@ pub struct FdTable<R> {
 
 impl<R> FdTable<R> {
     /// Makes an empty table.
+    ///
+    /// # Examples
+    /// ```
+    /// let table = aioxide::FdTable::<&str>::new();
+    /// assert!(table.is_empty());
+    /// ```
     pub const fn new() -> FdTable<R> {
         FdTable {
             entries: Vec::new(),
@@ -42,6 +62,19 @@ impl<R> FdTable<R> {
     ///
     /// # Errors
     /// The poller's; nothing has changed then.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// assert_eq!(table.set_reader(&poller, fd, "first").unwrap(), None);
+    /// assert_eq!(table.set_reader(&poller, fd, "second").unwrap(), Some("first"));
+    /// ```
     pub fn set_reader(&mut self, poller: &Poller, fd: RawFd, reader: R) -> io::Result<Option<R>> {
         self.set(poller, fd, Side::Reader, reader)
     }
@@ -50,6 +83,21 @@ impl<R> FdTable<R> {
     ///
     /// # Errors
     /// The poller's; nothing has changed then.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// assert_eq!(table.set_writer(&poller, fd, "writer").unwrap(), None);
+    /// let mut events = Vec::new();
+    /// poller.wait(&mut events, None).unwrap();
+    /// assert!(events[0].writable, "nothing was written yet");
+    /// ```
     pub fn set_writer(&mut self, poller: &Poller, fd: RawFd, writer: R) -> io::Result<Option<R>> {
         self.set(poller, fd, Side::Writer, writer)
     }
@@ -58,6 +106,20 @@ impl<R> FdTable<R> {
     ///
     /// # Errors
     /// The poller's; nothing has changed then. That `fd` is closed is not one.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// table.set_reader(&poller, fd, "reader").unwrap();
+    /// assert_eq!(table.remove_reader(&poller, fd).unwrap(), Some("reader"));
+    /// assert_eq!(table.remove_reader(&poller, fd).unwrap(), None);
+    /// ```
     pub fn remove_reader(&mut self, poller: &Poller, fd: RawFd) -> io::Result<Option<R>> {
         self.remove(poller, fd, Side::Reader)
     }
@@ -66,6 +128,20 @@ impl<R> FdTable<R> {
     ///
     /// # Errors
     /// The poller's; nothing has changed then. That `fd` is closed is not one.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// table.set_writer(&poller, fd, "writer").unwrap();
+    /// assert_eq!(table.remove_writer(&poller, fd).unwrap(), Some("writer"));
+    /// assert!(table.is_empty());
+    /// ```
     pub fn remove_writer(&mut self, poller: &Poller, fd: RawFd) -> io::Result<Option<R>> {
         self.remove(poller, fd, Side::Writer)
     }
@@ -74,6 +150,20 @@ impl<R> FdTable<R> {
     ///
     /// # Errors
     /// The argument, if `fd` has no reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// table.set_reader(&poller, fd, "old").unwrap();
+    /// assert_eq!(table.hand_over_reader(fd, "new"), Ok("old"));
+    /// assert_eq!(table.hand_over_reader(99_999, "nobody"), Err("nobody"));
+    /// ```
     pub fn hand_over_reader(&mut self, fd: RawFd, reader: R) -> Result<R, R> {
         self.hand_over(fd, Side::Reader, reader)
     }
@@ -82,6 +172,20 @@ impl<R> FdTable<R> {
     ///
     /// # Errors
     /// The argument, if `fd` has no writer.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// table.set_writer(&poller, fd, "old").unwrap();
+    /// assert_eq!(table.hand_over_writer(fd, "new"), Ok("old"));
+    /// assert_eq!(table.writer(fd), Some(&"new"));
+    /// ```
     pub fn hand_over_writer(&mut self, fd: RawFd, writer: R) -> Result<R, R> {
         self.hand_over(fd, Side::Writer, writer)
     }
@@ -91,6 +195,21 @@ impl<R> FdTable<R> {
     ///
     /// The poller's errors are of no interest here: whatever the reason, the descriptor is not
     /// watched for the table any more.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// table.set_reader(&poller, fd, "reader").unwrap();
+    /// table.set_writer(&poller, fd, "writer").unwrap();
+    /// assert_eq!(table.drain(&poller).len(), 2);
+    /// assert!(table.is_empty());
+    /// ```
     pub fn drain(&mut self, poller: &Poller) -> Vec<R> {
         self.watched = 0;
         let mut removed = Vec::new();
@@ -105,35 +224,115 @@ impl<R> FdTable<R> {
     }
 
     /// Returns the reader of `fd`.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// table.set_reader(&poller, fd, "reader").unwrap();
+    /// assert_eq!((table.reader(fd), table.writer(fd)), (Some(&"reader"), None));
+    /// ```
     #[inline]
     pub fn reader(&self, fd: RawFd) -> Option<&R> {
         self.entry(fd)?.reader.as_ref()
     }
 
     /// Returns the writer of `fd`.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// table.set_writer(&poller, fd, "writer").unwrap();
+    /// assert_eq!((table.reader(fd), table.writer(fd)), (None, Some(&"writer")));
+    /// ```
     #[inline]
     pub fn writer(&self, fd: RawFd) -> Option<&R> {
         self.entry(fd)?.writer.as_ref()
     }
 
     /// Returns what the poller watches `fd` for, as far as the table knows.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// table.set_reader(&poller, fd, "reader").unwrap();
+    /// assert_eq!(table.interest(fd), aioxide::Interest::READABLE);
+    /// ```
     pub fn interest(&self, fd: RawFd) -> Interest {
         self.entry(fd).map_or(Interest::NONE, |entry| entry.registered)
     }
 
     /// Returns how many descriptors have a reader or a writer.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// table.set_reader(&poller, fd, "reader").unwrap();
+    /// table.set_writer(&poller, fd, "writer").unwrap();
+    /// assert_eq!(table.len(), 1, "one descriptor");
+    /// ```
     #[inline]
     pub fn len(&self) -> usize {
         self.watched
     }
 
     /// Returns whether no descriptor has a reader or a writer.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// assert!(table.is_empty());
+    /// table.set_reader(&poller, fd, "reader").unwrap();
+    /// assert!(!table.is_empty());
+    /// ```
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.watched == 0
     }
 
     /// Returns each descriptor with its reader and writer, the lowest first.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{FdTable, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (poller, mut table) = (Poller::new().unwrap(), FdTable::new());
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// let fd = here.as_raw_fd();
+    /// table.set_reader(&poller, fd, "reader").unwrap();
+    /// assert_eq!(table.iter().collect::<Vec<_>>(), [(fd, Some(&"reader"), None)]);
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (RawFd, Option<&R>, Option<&R>)> {
         let entries = self.entries.iter().enumerate();
         entries

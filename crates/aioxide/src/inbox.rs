@@ -38,6 +38,19 @@ use crate::sys::WakeFd;
 /// A queue that any thread may add to and one loop takes from.
 ///
 /// It outlives its loop as long as a thread holds it: what is pushed then is dropped with it.
+///
+/// # Examples
+/// ```
+/// use aioxide::Inbox;
+/// use std::collections::VecDeque;
+///
+/// let inbox = Inbox::new().unwrap();
+/// let sender = inbox.clone();
+/// std::thread::spawn(move || sender.push("hello").unwrap()).join().unwrap();
+/// let mut ready = VecDeque::new();
+/// inbox.drain(&mut ready);
+/// assert_eq!(ready, ["hello"]);
+/// ```
 #[derive(Debug)]
 pub struct Inbox<H> {
     state: AtomicU8,
@@ -50,6 +63,11 @@ impl<H> Inbox<H> {
     ///
     /// # Errors
     /// When the process or the system has no descriptor left.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(aioxide::Inbox::<u32>::new().unwrap().is_empty());
+    /// ```
     pub fn new() -> io::Result<Arc<Inbox<H>>> {
         Ok(Arc::new(Inbox {
             state: AtomicU8::new(0),
@@ -63,6 +81,13 @@ impl<H> Inbox<H> {
     /// # Errors
     /// When the eventfd cannot be written, which no kernel is known to do. The handle is queued
     /// nevertheless.
+    ///
+    /// # Examples
+    /// ```
+    /// let inbox = aioxide::Inbox::new().unwrap();
+    /// inbox.push(1).unwrap();
+    /// assert!(!inbox.is_empty());
+    /// ```
     pub fn push(&self, handle: H) -> io::Result<()> {
         match self.enqueue(handle) {
             Signal::Needed => self.wake_fd.signal(),
@@ -74,6 +99,14 @@ impl<H> Inbox<H> {
     ///
     /// # Errors
     /// When the eventfd cannot be written, which no kernel is known to do.
+    ///
+    /// # Examples
+    /// ```
+    /// let inbox = aioxide::Inbox::<u32>::new().unwrap();
+    /// inbox.wake().unwrap();
+    /// assert!(!inbox.begin_sleep(), "somebody wants the loop to come round");
+    /// inbox.end_sleep();
+    /// ```
     pub fn wake(&self) -> io::Result<()> {
         match self.announce(WOKEN) {
             Signal::Needed => self.wake_fd.signal(),
@@ -83,6 +116,17 @@ impl<H> Inbox<H> {
 
     /// Moves all queued handles to the end of `into`, in the order they were pushed. The loop's
     /// thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::collections::VecDeque;
+    ///
+    /// let inbox = aioxide::Inbox::new().unwrap();
+    /// let mut ready = VecDeque::from([1]);
+    /// inbox.push(2).unwrap();
+    /// inbox.drain(&mut ready);
+    /// assert_eq!(ready, [1, 2]);
+    /// ```
     #[inline]
     pub fn drain(&self, into: &mut VecDeque<H>) {
         if self.state.load(Ordering::Acquire) & PENDING != 0 {
@@ -92,6 +136,16 @@ impl<H> Inbox<H> {
 
     /// Announces that the loop is going to wait; returns whether it may. If not, it must poll with
     /// a zero timeout instead. Either way [`Inbox::end_sleep`] follows the wait. The loop's thread.
+    ///
+    /// # Examples
+    /// ```
+    /// let inbox = aioxide::Inbox::new().unwrap();
+    /// assert!(inbox.begin_sleep());
+    /// inbox.end_sleep();
+    /// inbox.push(1).unwrap();
+    /// assert!(!inbox.begin_sleep(), "there is something to run");
+    /// inbox.end_sleep();
+    /// ```
     #[must_use = "the loop must not wait when this is false"]
     pub fn begin_sleep(&self) -> bool {
         self.state.fetch_or(SLEEPING, Ordering::AcqRel) & (PENDING | WOKEN) == 0
@@ -100,6 +154,14 @@ impl<H> Inbox<H> {
     /// Announces that the wait is over; also after a poll that [`Inbox::begin_sleep`] did not
     /// precede. Whatever another thread did before it called [`Inbox::wake`] is visible after
     /// this. The loop's thread.
+    ///
+    /// # Examples
+    /// ```
+    /// let inbox = aioxide::Inbox::<u32>::new().unwrap();
+    /// inbox.wake().unwrap();
+    /// inbox.end_sleep();
+    /// assert!(inbox.is_empty(), "the loop has come round");
+    /// ```
     pub fn end_sleep(&self) {
         // A poll that did not sleep and that nobody asked for has nothing to clear: no locked
         // instruction then. A bit that is set just after the look concerns the next wait.
@@ -110,17 +172,49 @@ impl<H> Inbox<H> {
 
     /// Makes the eventfd unreadable again. The loop calls this when the poller reported it, before
     /// it drains; not otherwise, for it costs a system call.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Inbox, Interest, Poller};
+    /// use std::time::Duration;
+    ///
+    /// let (inbox, poller, mut events) = (Inbox::new().unwrap(), Poller::new().unwrap(), Vec::new());
+    /// poller.add(inbox.fd(), Interest::READABLE).unwrap();
+    /// assert!(inbox.begin_sleep());
+    /// inbox.push(1).unwrap();
+    /// poller.wait(&mut events, None).unwrap();
+    /// inbox.end_sleep();
+    /// inbox.acknowledge();
+    /// poller.wait(&mut events, Some(Duration::ZERO)).unwrap();
+    /// assert!(events.is_empty());
+    /// ```
     pub fn acknowledge(&self) {
         self.wake_fd.clear();
     }
 
     /// Returns whether nothing is queued and nobody asked for a wake-up.
+    ///
+    /// # Examples
+    /// ```
+    /// let inbox = aioxide::Inbox::new().unwrap();
+    /// assert!(inbox.is_empty());
+    /// inbox.push(1).unwrap();
+    /// assert!(!inbox.is_empty());
+    /// ```
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.state.load(Ordering::Acquire) & (PENDING | WOKEN) == 0
     }
 
     /// Returns the eventfd, for the poller to watch.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Inbox, Interest, Poller};
+    ///
+    /// let (inbox, poller) = (Inbox::<u32>::new().unwrap(), Poller::new().unwrap());
+    /// poller.add(inbox.fd(), Interest::READABLE).unwrap();
+    /// ```
     #[inline]
     pub fn fd(&self) -> RawFd {
         self.wake_fd.as_raw_fd()

@@ -22,6 +22,22 @@ use backend::Backend;
 ///
 /// It remembers nothing itself: who wants to know about a descriptor is [`crate::FdTable`]'s
 /// business. All methods take `&self`, so that one thread may register while another waits.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Interest, Poller};
+/// use std::io::Write;
+/// use std::os::fd::AsRawFd;
+/// use std::os::unix::net::UnixStream;
+///
+/// let poller = Poller::new().unwrap();
+/// let (here, mut there) = UnixStream::pair().unwrap();
+/// poller.add(here.as_raw_fd(), Interest::READABLE).unwrap();
+/// there.write_all(b"hello").unwrap();
+/// let mut events = Vec::new();
+/// poller.wait(&mut events, None).unwrap();
+/// assert!(events[0].fd == here.as_raw_fd() && events[0].readable);
+/// ```
 #[derive(Debug)]
 pub struct Poller {
     backend: Backend,
@@ -32,6 +48,16 @@ impl Poller {
     ///
     /// # Errors
     /// When the process or the system has no descriptor left.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Poller;
+    /// use std::time::Duration;
+    ///
+    /// let mut events = Vec::new();
+    /// Poller::new().unwrap().wait(&mut events, Some(Duration::ZERO)).unwrap();
+    /// assert!(events.is_empty());
+    /// ```
     pub fn new() -> io::Result<Poller> {
         Ok(Poller {
             backend: Backend::new()?,
@@ -43,6 +69,19 @@ impl Poller {
     /// # Errors
     /// `EEXIST` when it is watched already, `EPERM` when it is always ready by nature (a regular
     /// file, a directory), `EBADF` when it is not open.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Interest, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let poller = Poller::new().unwrap();
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// poller.add(here.as_raw_fd(), Interest::READABLE).unwrap();
+    /// let twice = poller.add(here.as_raw_fd(), Interest::READABLE);
+    /// assert_eq!(twice.unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+    /// ```
     #[inline]
     pub fn add(&self, fd: RawFd, interest: Interest) -> io::Result<()> {
         self.backend.add(fd, interest)
@@ -52,6 +91,21 @@ impl Poller {
     ///
     /// # Errors
     /// `ENOENT` when it is not watched, `EBADF` when it is not open.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Interest, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let poller = Poller::new().unwrap();
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// poller.add(here.as_raw_fd(), Interest::READABLE).unwrap();
+    /// poller.modify(here.as_raw_fd(), Interest::WRITABLE).unwrap();
+    /// let mut events = Vec::new();
+    /// poller.wait(&mut events, None).unwrap();
+    /// assert!(events[0].writable);
+    /// ```
     #[inline]
     pub fn modify(&self, fd: RawFd, interest: Interest) -> io::Result<()> {
         self.backend.modify(fd, interest)
@@ -61,6 +115,20 @@ impl Poller {
     ///
     /// # Errors
     /// `ENOENT` when it is not watched, `EBADF` when it is not open.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Interest, Poller};
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let poller = Poller::new().unwrap();
+    /// let (here, _there) = UnixStream::pair().unwrap();
+    /// poller.add(here.as_raw_fd(), Interest::WRITABLE).unwrap();
+    /// poller.delete(here.as_raw_fd()).unwrap();
+    /// let unknown = poller.delete(here.as_raw_fd());
+    /// assert_eq!(unknown.unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    /// ```
     #[inline]
     pub fn delete(&self, fd: RawFd) -> io::Result<()> {
         self.backend.delete(fd)
@@ -79,6 +147,24 @@ impl Poller {
     ///
     /// # Errors
     /// None is known on a poller that was opened; `events` is empty then.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Interest, Poller};
+    /// use std::io::Write;
+    /// use std::os::fd::AsRawFd;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let poller = Poller::new().unwrap();
+    /// let (here, mut there) = UnixStream::pair().unwrap();
+    /// poller.add(here.as_raw_fd(), Interest::READABLE).unwrap();
+    /// let mut events = Vec::new();
+    /// poller.wait(&mut events, Some(std::time::Duration::from_millis(1))).unwrap();
+    /// assert!(events.is_empty(), "nothing was sent");
+    /// there.write_all(b"hello").unwrap();
+    /// poller.wait(&mut events, None).unwrap();
+    /// assert_eq!(events.len(), 1);
+    /// ```
     #[inline]
     pub fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
@@ -87,6 +173,14 @@ impl Poller {
 
     /// Returns the poller's own descriptor, which is readable when a watched one is ready: a poller
     /// can be watched by another.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Interest, Poller};
+    ///
+    /// let (outer, inner) = (Poller::new().unwrap(), Poller::new().unwrap());
+    /// outer.add(inner.as_raw_fd(), Interest::READABLE).unwrap();
+    /// ```
     #[inline]
     pub fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
@@ -106,6 +200,13 @@ impl AsRawFd for Poller {
 }
 
 /// What a descriptor is watched for.
+///
+/// # Examples
+/// ```
+/// use aioxide::Interest;
+///
+/// assert_eq!(Interest { readable: true, writable: true }, Interest::BOTH);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Interest {
     /// Wakes when a read would not block.
@@ -137,6 +238,13 @@ impl Interest {
     };
 
     /// Returns whether it is [`Interest::NONE`].
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Interest;
+    ///
+    /// assert!(Interest::NONE.is_none() && !Interest::READABLE.is_none());
+    /// ```
     #[inline]
     pub const fn is_none(self) -> bool {
         !self.readable && !self.writable
@@ -147,6 +255,20 @@ impl Interest {
 ///
 /// An error or a hang-up sets both flags, whatever the descriptor is watched for: asyncio wakes
 /// reader and writer then, and their next call on the descriptor gets the error.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Interest, Poller};
+/// use std::os::fd::AsRawFd;
+/// use std::os::unix::net::UnixStream;
+///
+/// let poller = Poller::new().unwrap();
+/// let (here, _there) = UnixStream::pair().unwrap();
+/// poller.add(here.as_raw_fd(), Interest::BOTH).unwrap();
+/// let mut events: Vec<aioxide::PollEvent> = Vec::new();
+/// poller.wait(&mut events, None).unwrap();
+/// assert!(events[0].writable && !events[0].readable);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event {
     /// The descriptor's number, as it was registered.

@@ -9,6 +9,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A loop's counters.
+///
+/// # Examples
+/// ```
+/// use aioxide::Probe;
+///
+/// let probe = Probe::new();
+/// probe.enter_callbacks();
+/// probe.step();
+/// probe.leave_callbacks();
+/// assert_eq!(probe.sample().steps, 1);
+/// ```
 #[derive(Debug, Default)]
 // Its own cache line: a watchdog that reads must not slow the writes to what lies beside it.
 #[repr(align(64))]
@@ -21,6 +32,11 @@ pub struct Probe {
 
 impl Probe {
     /// Makes a probe with all counters at zero.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(aioxide::Probe::new().steps(), 0);
+    /// ```
     pub const fn new() -> Probe {
         Probe {
             steps: AtomicU64::new(0),
@@ -31,60 +47,138 @@ impl Probe {
     }
 
     /// Counts a handle that begins to run. The loop's thread only.
+    ///
+    /// # Examples
+    /// ```
+    /// let probe = aioxide::Probe::new();
+    /// probe.step();
+    /// probe.step();
+    /// assert_eq!(probe.steps(), 2);
+    /// ```
     #[inline]
     pub fn step(&self) {
         raise(&self.steps, 1);
     }
 
     /// Counts a poll that has ended. The loop's thread only.
+    ///
+    /// # Examples
+    /// ```
+    /// let probe = aioxide::Probe::new();
+    /// probe.polled();
+    /// assert_eq!(probe.polls(), 1);
+    /// ```
     #[inline]
     pub fn polled(&self) {
         raise(&self.polls, 1);
     }
 
     /// Adds the time of a wait that has ended. The loop's thread only.
+    ///
+    /// # Examples
+    /// ```
+    /// let probe = aioxide::Probe::new();
+    /// probe.slept(std::time::Duration::from_secs(2));
+    /// assert_eq!(probe.asleep().as_secs(), 2);
+    /// ```
     #[inline]
     pub fn slept(&self, duration: Duration) {
         raise(&self.asleep_nanos, duration.as_nanos() as u64);
     }
 
     /// Shows that handles are being run. The loop's thread only.
+    ///
+    /// # Examples
+    /// ```
+    /// let probe = aioxide::Probe::new();
+    /// probe.enter_callbacks();
+    /// assert!(probe.in_callbacks());
+    /// ```
     #[inline]
     pub fn enter_callbacks(&self) {
         self.in_callbacks.store(true, Ordering::Relaxed);
     }
 
     /// Shows that no handle is being run. The loop's thread only.
+    ///
+    /// # Examples
+    /// ```
+    /// let probe = aioxide::Probe::new();
+    /// probe.enter_callbacks();
+    /// probe.leave_callbacks();
+    /// assert!(!probe.in_callbacks());
+    /// ```
     #[inline]
     pub fn leave_callbacks(&self) {
         self.in_callbacks.store(false, Ordering::Relaxed);
     }
 
     /// Returns how many handles have begun to run.
+    ///
+    /// # Examples
+    /// ```
+    /// let probe = aioxide::Probe::new();
+    /// assert_eq!(probe.steps(), 0);
+    /// probe.step();
+    /// assert_eq!(probe.steps(), 1);
+    /// ```
     #[inline]
     pub fn steps(&self) -> u64 {
         self.steps.load(Ordering::Relaxed)
     }
 
     /// Returns how many polls have ended.
+    ///
+    /// # Examples
+    /// ```
+    /// let probe = aioxide::Probe::new();
+    /// probe.polled();
+    /// probe.polled();
+    /// assert_eq!(probe.polls(), 2);
+    /// ```
     #[inline]
     pub fn polls(&self) -> u64 {
         self.polls.load(Ordering::Relaxed)
     }
 
     /// Returns how long the loop has waited in all.
+    ///
+    /// # Examples
+    /// ```
+    /// let probe = aioxide::Probe::new();
+    /// let second = std::time::Duration::from_secs(1);
+    /// probe.slept(second);
+    /// probe.slept(second);
+    /// assert_eq!(probe.asleep(), 2 * second);
+    /// ```
     #[inline]
     pub fn asleep(&self) -> Duration {
         Duration::from_nanos(self.asleep_nanos.load(Ordering::Relaxed))
     }
 
     /// Returns whether handles are being run.
+    ///
+    /// # Examples
+    /// ```
+    /// let probe = aioxide::Probe::new();
+    /// assert!(!probe.in_callbacks());
+    /// probe.enter_callbacks();
+    /// assert!(probe.in_callbacks());
+    /// ```
     #[inline]
     pub fn in_callbacks(&self) -> bool {
         self.in_callbacks.load(Ordering::Relaxed)
     }
 
     /// Reads everything at once.
+    ///
+    /// # Examples
+    /// ```
+    /// let probe = aioxide::Probe::new();
+    /// probe.polled();
+    /// let sample = probe.sample();
+    /// assert_eq!((sample.steps, sample.polls, sample.in_callbacks), (0, 1, false));
+    /// ```
     pub fn sample(&self) -> Sample {
         Sample {
             steps: self.steps(),
@@ -96,6 +190,16 @@ impl Probe {
 }
 
 /// What a [`Probe`] showed at one moment.
+///
+/// # Examples
+/// ```
+/// use aioxide::Probe;
+///
+/// let probe = Probe::new();
+/// let before = probe.sample();
+/// probe.step();
+/// assert_eq!(probe.sample().steps - before.steps, 1);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sample {
     /// Handles that have begun to run.
@@ -111,6 +215,19 @@ pub struct Sample {
 impl Sample {
     /// Returns whether the very handle that was running at `earlier`, a former sample of the same
     /// probe, is running still: it has blocked the loop since.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::Probe;
+    ///
+    /// let probe = Probe::new();
+    /// probe.enter_callbacks();
+    /// probe.step();
+    /// let before = probe.sample();
+    /// assert!(probe.sample().is_stuck_since(&before), "the same handle runs still");
+    /// probe.step();
+    /// assert!(!probe.sample().is_stuck_since(&before));
+    /// ```
     pub fn is_stuck_since(&self, earlier: &Sample) -> bool {
         self.in_callbacks && earlier.in_callbacks && self.steps == earlier.steps && self.polls == earlier.polls
     }

@@ -43,11 +43,41 @@ impl Report {
     }
 
     /// Returns what happened.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let running = get_running_loop();
+    ///     running.set_exception_handler(|report| {
+    ///         assert!(matches!(report.kind(), aioxide::ReportKind::Callback(_)));
+    ///     });
+    ///     running.call_soon(|| panic!("a callback"));
+    ///     sleep(Duration::ZERO).await.unwrap();
+    /// });
+    /// ```
     pub const fn kind(&self) -> &ReportKind {
         &self.kind
     }
 
     /// Returns the task that it happened in.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let running = get_running_loop();
+    ///     running.set_exception_handler(|report| {
+    ///         assert!(report.task().is_none(), "a callback is no task");
+    ///     });
+    ///     running.call_soon(|| panic!("a callback"));
+    ///     sleep(Duration::ZERO).await.unwrap();
+    /// });
+    /// ```
     pub const fn task(&self) -> Option<&AnyTask> {
         self.task.as_ref()
     }
@@ -75,6 +105,24 @@ impl fmt::Display for Report {
 }
 
 /// What a [`Report`] tells of.
+///
+/// # Examples
+/// ```
+/// use aioxide::{get_running_loop, run, sleep};
+/// use std::time::Duration;
+///
+/// run(async {
+///     let running = get_running_loop();
+///     running.set_exception_handler(|report| {
+///         match report.kind() {
+///             aioxide::ReportKind::Callback(panicked) => eprintln!("{panicked}"),
+///             _ => eprintln!("{report}"),
+///         }
+///     });
+///     running.call_soon(|| panic!("a callback"));
+///     sleep(Duration::ZERO).await.unwrap();
+/// });
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ReportKind {

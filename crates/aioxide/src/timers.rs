@@ -28,6 +28,17 @@ use crate::clock::Deadline;
 ///
 /// No method drops a handle: each gives it to the caller, who may have to bring his own state in
 /// order before the handle's destructor runs.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Deadline, Timers};
+///
+/// let mut timers = Timers::new();
+/// timers.insert(Deadline::from_nanos(20), "later");
+/// timers.insert(Deadline::from_nanos(10), "sooner");
+/// assert_eq!(timers.pop_expired(Deadline::from_nanos(15)), Some("sooner"));
+/// assert_eq!(timers.pop_expired(Deadline::from_nanos(15)), None);
+/// ```
 #[derive(Debug)]
 pub struct Timers<H> {
     heap: Vec<Node>,
@@ -44,6 +55,11 @@ pub struct Timers<H> {
 
 impl<H> Timers<H> {
     /// Makes an empty set; nothing is allocated.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(aioxide::Timers::<u32>::new().is_empty());
+    /// ```
     pub const fn new() -> Timers<H> {
         Timers {
             heap: Vec::new(),
@@ -59,6 +75,15 @@ impl<H> Timers<H> {
     ///
     /// # Panics
     /// When 2³² - 1 timers are set (over 100 GiB of them).
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// let key = timers.insert(Deadline::from_nanos(10), "handle");
+    /// assert_eq!(timers.deadline(key), Some(Deadline::from_nanos(10)));
+    /// ```
     #[inline]
     pub fn insert(&mut self, when: Deadline, handle: H) -> TimerKey {
         let (index, generation) = self.occupy(handle);
@@ -74,6 +99,16 @@ impl<H> Timers<H> {
     }
 
     /// Removes a timer and returns its handle; `None` when it has fired or was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// let key = timers.insert(Deadline::from_nanos(10), "handle");
+    /// assert_eq!(timers.cancel(key), Some("handle"));
+    /// assert_eq!(timers.cancel(key), None);
+    /// ```
     #[inline]
     pub fn cancel(&mut self, key: TimerKey) -> Option<H> {
         let slot = self.slots.get(key.index as usize)?;
@@ -89,6 +124,17 @@ impl<H> Timers<H> {
 
     /// Removes the earliest timer if its deadline is not later than `now`, and returns its handle.
     /// Timers of one deadline come in the order they were set.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// timers.insert(Deadline::from_nanos(10), "first");
+    /// timers.insert(Deadline::from_nanos(10), "second");
+    /// let now = Deadline::from_nanos(10);
+    /// assert_eq!((timers.pop_expired(now), timers.pop_expired(now)), (Some("first"), Some("second")));
+    /// ```
     #[inline]
     pub fn pop_expired(&mut self, now: Deadline) -> Option<H> {
         let first = self.heap.first()?;
@@ -102,6 +148,16 @@ impl<H> Timers<H> {
     }
 
     /// Removes all timers and returns their handles, the earliest first.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// timers.insert(Deadline::from_nanos(20), "later");
+    /// timers.insert(Deadline::from_nanos(10), "sooner");
+    /// assert_eq!(timers.clear(), ["sooner", "later"]);
+    /// ```
     pub fn clear(&mut self) -> Vec<H> {
         let mut nodes = std::mem::take(&mut self.heap);
         nodes.sort_unstable_by_key(Node::order);
@@ -111,12 +167,32 @@ impl<H> Timers<H> {
     }
 
     /// Returns the earliest deadline.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// assert_eq!(timers.next_deadline(), None);
+    /// timers.insert(Deadline::from_nanos(10), "handle");
+    /// assert_eq!(timers.next_deadline(), Some(Deadline::from_nanos(10)));
+    /// ```
     #[inline]
     pub fn next_deadline(&self) -> Option<Deadline> {
         self.heap.first().map(|node| node.when)
     }
 
     /// Returns a timer's deadline; `None` when it has fired or was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// let key = timers.insert(Deadline::from_nanos(10), "handle");
+    /// timers.pop_expired(Deadline::from_nanos(10));
+    /// assert_eq!(timers.deadline(key), None, "it has fired");
+    /// ```
     pub fn deadline(&self, key: TimerKey) -> Option<Deadline> {
         let slot = self.slots.get(key.index as usize)?;
         if slot.generation != key.generation || slot.handle.is_none() {
@@ -126,18 +202,47 @@ impl<H> Timers<H> {
     }
 
     /// Returns the number of timers that are set.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// timers.insert(Deadline::NEVER, "handle");
+    /// assert_eq!(timers.len(), 1);
+    /// ```
     #[inline]
     pub fn len(&self) -> usize {
         self.heap.len()
     }
 
     /// Returns whether no timer is set.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// let key = timers.insert(Deadline::NEVER, "handle");
+    /// assert!(!timers.is_empty());
+    /// timers.cancel(key);
+    /// assert!(timers.is_empty());
+    /// ```
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }
 
     /// Returns deadlines and handles, in no particular order.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// timers.insert(Deadline::from_nanos(10), "handle");
+    /// assert_eq!(timers.iter().collect::<Vec<_>>(), [(Deadline::from_nanos(10), &"handle")]);
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (Deadline, &H)> {
         self.heap.iter().filter_map(|node| {
             let handle = self.slots[node.slot as usize].handle.as_ref()?;
@@ -308,6 +413,17 @@ impl<H> Default for Timers<H> {
 }
 
 /// Names one timer for as long as the program lives: when the timer is gone, so is its name.
+///
+/// # Examples
+/// ```
+/// use aioxide::{Deadline, Timers};
+///
+/// let mut timers = Timers::new();
+/// let key = timers.insert(Deadline::NEVER, "first");
+/// timers.cancel(key);
+/// timers.insert(Deadline::NEVER, "second");
+/// assert_eq!(timers.cancel(key), None, "a key names one timer only");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct TimerKey {
     index: u32,
@@ -316,6 +432,16 @@ pub struct TimerKey {
 
 impl TimerKey {
     /// Packs the key into an integer.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// let key = timers.insert(Deadline::NEVER, "handle");
+    /// let bits: u64 = key.to_bits();
+    /// assert_eq!(timers.cancel(aioxide::TimerKey::from_bits(bits)), Some("handle"));
+    /// ```
     #[inline]
     pub const fn to_bits(self) -> u64 {
         ((self.generation as u64) << 32) | self.index as u64
@@ -323,6 +449,15 @@ impl TimerKey {
 
     /// Unpacks what [`TimerKey::to_bits`] packed. Any other integer names no timer, or some timer
     /// of the caller's; `u64::MAX` never names one.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// timers.insert(Deadline::NEVER, "handle");
+    /// assert_eq!(timers.cancel(aioxide::TimerKey::from_bits(u64::MAX)), None);
+    /// ```
     #[inline]
     pub const fn from_bits(bits: u64) -> TimerKey {
         TimerKey {

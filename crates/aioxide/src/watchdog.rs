@@ -60,6 +60,18 @@ pub fn watch(probe: Arc<Probe>, threshold: Duration, callback: impl FnMut(Durati
 }
 
 /// A thread that watches a loop; see [`watch`].
+///
+/// # Examples
+/// ```
+/// use aioxide::{Watchdog, get_running_loop, run, watch};
+/// use std::time::Duration;
+///
+/// run(async {
+///     let probe = get_running_loop().probe();
+///     let watching: Watchdog = watch(probe, Duration::from_secs(1), |_| eprintln!("the loop is blocked"));
+///     drop(watching); // Nobody watches any more.
+/// });
+/// ```
 pub struct Watchdog {
     /// Dropping it is the sign to stop.
     stop: Option<Sender<()>>,

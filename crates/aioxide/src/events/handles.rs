@@ -45,6 +45,16 @@ impl Call {
 }
 
 /// A callback of [`EventLoop::call_soon`](super::EventLoop::call_soon).
+///
+/// # Examples
+/// ```
+/// use aioxide::{get_running_loop, run};
+///
+/// run(async {
+///     let handle = get_running_loop().call_soon(|| unreachable!("it is taken back"));
+///     handle.cancel();
+/// });
+/// ```
 #[derive(Clone)]
 pub struct Handle {
     call: Rc<Call>,
@@ -56,11 +66,35 @@ impl Handle {
     }
 
     /// Takes the callback back; it is dropped now. Does nothing when it was called.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let handle = get_running_loop().call_soon(|| unreachable!("it is taken back"));
+    ///     handle.cancel();
+    ///     sleep(Duration::ZERO).await.unwrap();
+    /// });
+    /// ```
     pub fn cancel(&self) {
         self.call.cancel();
     }
 
     /// Returns whether it was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run};
+    ///
+    /// run(async {
+    ///     let handle = get_running_loop().call_soon(|| {});
+    ///     assert!(!handle.cancelled());
+    ///     handle.cancel();
+    ///     assert!(handle.cancelled());
+    /// });
+    /// ```
     pub fn cancelled(&self) -> bool {
         self.call.cancelled.get()
     }
@@ -77,6 +111,17 @@ impl fmt::Debug for Handle {
 
 /// A callback of [`EventLoop::call_later`](super::EventLoop::call_later) or
 /// [`EventLoop::call_at`](super::EventLoop::call_at).
+///
+/// # Examples
+/// ```
+/// use aioxide::{get_running_loop, run};
+/// use std::time::Duration;
+///
+/// run(async {
+///     let timer = get_running_loop().call_later(Duration::from_secs(1), || println!("too late"));
+///     timer.cancel();
+/// });
+/// ```
 #[derive(Clone)]
 pub struct TimerHandle {
     handle: Handle,
@@ -96,6 +141,19 @@ impl TimerHandle {
     }
 
     /// Takes the callback back; the timer is gone at once.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let millisecond = Duration::from_millis(1);
+    ///     let timer = get_running_loop().call_later(millisecond, || unreachable!("it is taken back"));
+    ///     timer.cancel();
+    ///     sleep(2 * millisecond).await.unwrap();
+    /// });
+    /// ```
     pub fn cancel(&self) {
         self.handle.cancel();
         if let Some(running) = self.running.upgrade() {
@@ -104,11 +162,36 @@ impl TimerHandle {
     }
 
     /// Returns whether it was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let timer = get_running_loop().call_later(Duration::from_secs(1), || {});
+    ///     timer.cancel();
+    ///     assert!(timer.cancelled());
+    /// });
+    /// ```
     pub fn cancelled(&self) -> bool {
         self.handle.cancelled()
     }
 
     /// Returns the time, on the loop's clock, at which the callback is called.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let (running, second) = (get_running_loop(), Duration::from_secs(1));
+    ///     let before = running.time();
+    ///     let timer = running.call_later(second, || {});
+    ///     assert!(timer.when() >= before.saturating_add(second));
+    /// });
+    /// ```
     pub const fn when(&self) -> Deadline {
         self.when
     }

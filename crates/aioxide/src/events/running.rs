@@ -67,26 +67,91 @@ pub struct EventLoop {
 
 impl EventLoop {
     /// Returns the time on the loop's clock.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, testing, sleep};
+    /// use std::time::Duration;
+    ///
+    /// testing::run(async {
+    ///     let before = get_running_loop().time();
+    ///     sleep(Duration::from_secs(5)).await.unwrap();
+    ///     let passed = get_running_loop().time().saturating_duration_since(before);
+    ///     assert_eq!(passed, Duration::from_secs(5));
+    /// });
+    /// ```
     pub fn time(&self) -> Deadline {
         self.running.now()
     }
 
     /// Calls `callback` as soon as what is ready now has run.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Future, get_running_loop, run};
+    ///
+    /// run(async {
+    ///     let future = Future::new();
+    ///     let setter = future.clone();
+    ///     get_running_loop().call_soon(move || setter.set_result("soon").unwrap());
+    ///     assert_eq!(future.await, Ok("soon"));
+    /// });
+    /// ```
     pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Handle {
         self.running.call_soon(Box::new(callback))
     }
 
     /// Calls `callback` after `delay`.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Future, get_running_loop, run};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let future = Future::new();
+    ///     let setter = future.clone();
+    ///     get_running_loop().call_later(Duration::from_millis(1), move || setter.set_result("later").unwrap());
+    ///     assert_eq!(future.await, Ok("later"));
+    /// });
+    /// ```
     pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
         self.call_at(self.time().saturating_add(delay), callback)
     }
 
     /// Calls `callback` at a time of the loop's clock.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Future, get_running_loop, run};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let (running, future) = (get_running_loop(), Future::new());
+    ///     let setter = future.clone();
+    ///     let when = running.time().saturating_add(Duration::from_millis(1));
+    ///     running.call_at(when, move || setter.set_result("then").unwrap());
+    ///     assert_eq!(future.await, Ok("then"));
+    ///     assert!(running.time() >= when);
+    /// });
+    /// ```
     pub fn call_at(&self, when: Deadline, callback: impl FnOnce() + 'static) -> TimerHandle {
         self.running.call_at(when, Box::new(callback))
     }
 
     /// Returns what other threads use to call functions on the loop's thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let sender = get_running_loop().sender();
+    ///     std::thread::spawn(move || sender.call_soon_threadsafe(|| println!("on the loop's thread")));
+    ///     sleep(Duration::from_millis(10)).await.unwrap();
+    /// });
+    /// ```
     pub fn sender(&self) -> LoopSender {
         LoopSender {
             inbox: Arc::clone(self.running.inbox()),
@@ -94,16 +159,65 @@ impl EventLoop {
     }
 
     /// Sets who is told of what nobody else would hear of. The default writes to standard error.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run, sleep};
+    /// use std::{cell::Cell, rc::Rc, time::Duration};
+    ///
+    /// let reports = Rc::new(Cell::new(0));
+    /// let count = Rc::clone(&reports);
+    /// run(async move {
+    ///     let running = get_running_loop();
+    ///     running.set_exception_handler(move |_report| count.set(count.get() + 1));
+    ///     running.call_soon(|| panic!("nobody waits for a callback"));
+    ///     sleep(Duration::ZERO).await.unwrap();
+    /// });
+    /// assert_eq!(reports.get(), 1);
+    /// ```
     pub fn set_exception_handler(&self, handler: impl Fn(&Report) + 'static) {
         self.running.set_handler(Rc::new(handler));
     }
 
     /// Turns strict mode, asyncio's debug mode, on or off.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{ReportKind, SLOW_STEP, Strictness, get_running_loop, run, sleep};
+    /// use std::{cell::Cell, rc::Rc, time::Duration};
+    ///
+    /// let slow = Rc::new(Cell::new(false));
+    /// let told = Rc::clone(&slow);
+    /// run(async move {
+    ///     let running = get_running_loop();
+    ///     running.set_exception_handler(move |report| {
+    ///         told.set(told.get() || matches!(report.kind(), ReportKind::SlowStep(_)));
+    ///     });
+    ///     running.set_strictness(Strictness::Strict);
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     std::thread::sleep(2 * SLOW_STEP);
+    ///     sleep(Duration::ZERO).await.unwrap();
+    /// });
+    /// assert!(slow.get());
+    /// ```
     pub fn set_strictness(&self, strict: Strictness) {
         self.running.set_strictness(strict);
     }
 
     /// Returns the loop's counters, which any thread may read: see [`watch`](crate::watch).
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// run(async {
+    ///     let probe = get_running_loop().probe();
+    ///     let before = probe.steps();
+    ///     sleep(Duration::ZERO).await.unwrap();
+    ///     assert!(probe.steps() > before);
+    /// });
+    /// ```
     pub fn probe(&self) -> Arc<Probe> {
         self.running.probe()
     }
@@ -150,6 +264,21 @@ pub struct LoopSender {
 impl LoopSender {
     /// Calls `callback` on the loop's thread. When the loop has ended, `callback` is dropped sooner or
     /// later and never called.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{get_running_loop, run, sleep};
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::time::Duration;
+    ///
+    /// static CALLED: AtomicBool = AtomicBool::new(false);
+    ///
+    /// run(async {
+    ///     get_running_loop().sender().call_soon_threadsafe(|| CALLED.store(true, Ordering::SeqCst));
+    ///     sleep(Duration::from_millis(1)).await.unwrap();
+    ///     assert!(CALLED.load(Ordering::SeqCst));
+    /// });
+    /// ```
     pub fn call_soon_threadsafe(&self, callback: impl FnOnce() + Send + 'static) {
         let sent = self.inbox.push(Remote::Call(Box::new(callback)));
         debug_assert!(sent.is_ok(), "the eventfd can be written");
