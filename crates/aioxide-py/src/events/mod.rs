@@ -30,7 +30,7 @@ use pyo3::types::PyType;
 
 use crate::errors::{loop_closed, os_error};
 use crate::object::{
-    Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_exact, method, new_slot,
+    Args, Body, BodyOf, DictEntry, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_exact, method, new_slot,
     setattr_slot, track,
 };
 use crate::sockets;
@@ -82,6 +82,8 @@ pub struct LoopBody {
     pub stepping: Cell<bool>,
     /// `asyncio.tasks._current_tasks` has an entry for this loop, perhaps a stale one.
     pub current_written: Cell<bool>,
+    /// That entry.
+    pub current_entry: DictEntry,
     /// File objects that were given to `add_reader` or `add_writer`, by descriptor.
     files: RefCell<Vec<(RawFd, Owned)>>,
     /// What reads are received into, lent to one transport at a time.
@@ -135,6 +137,7 @@ impl Body for LoopBody {
             whole_run: Cell::new(false),
             stepping: Cell::new(false),
             current_written: Cell::new(false),
+            current_entry: DictEntry::unknown(),
             files: RefCell::new(Vec::new()),
             read_buffer: Cell::new(Vec::new()),
             occupied: Occupied::default(),

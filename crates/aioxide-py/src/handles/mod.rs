@@ -19,8 +19,8 @@ use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
 use crate::imports::imports;
 use crate::object::{
-    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, copy_context, create, init_slots,
-    method_noargs,
+    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, context_in, create, init_slots,
+    method_noargs, snapshot,
 };
 
 pub use running::{report, report_method, run};
@@ -90,11 +90,11 @@ impl HandleState {
         }
     }
 
-    /// Fills it; a context that is missing is a copy of the current one.
+    /// Fills it; a context that is missing is a snapshot of the current one.
     fn fill(&self, parts: Parts<'_, '_>) -> PyResult<()> {
         let context = match parts.context {
             Some(context) if !context.is_none() => Owned::new(context),
-            _ => copy_context(parts.callback.py())?,
+            _ => snapshot(parts.callback.py())?,
         };
         self.context.set(context);
         self.callback.set(Owned::new(parts.callback));
@@ -312,7 +312,7 @@ fn cancelled<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> 
 }
 
 fn context<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
-    Ok(this.body().handle().context.get_or_none(this.py()))
+    context_in(this.py(), &this.body().handle().context)
 }
 
 fn run_now<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {

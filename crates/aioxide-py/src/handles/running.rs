@@ -8,7 +8,7 @@ use pyo3::types::{PyString, PyTuple};
 use super::{HandleBody, HandleLike, Parts, ThreadSafeHandleBody, TimerHandleBody, threadsafe};
 use crate::errors::ends_the_loop;
 use crate::imports::imports;
-use crate::object::{BodyOf, Native, as_exact, as_native, call_tuple, in_context};
+use crate::object::{BodyOf, Native, as_exact, as_native, call_tuple, in_slot};
 
 /// Runs a handle of any kind that was found in the ready queue.
 ///
@@ -47,9 +47,8 @@ pub(super) fn run_state<B: HandleLike>(this: &Bound<'_, Native<B>>) -> PyResult<
     let (Some(callback), Some(arguments)) = (handle.callback.get(py), handle.arguments.get(py)) else {
         return Ok(());
     };
-    let context = handle.context.get_or_none(py);
     let single = handle.single.get();
-    let called = in_context(&context, || {
+    let called = in_slot(py, &handle.context, || {
         if single {
             return callback.call1((arguments,));
         }

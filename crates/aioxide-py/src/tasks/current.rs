@@ -49,7 +49,7 @@ pub fn enter(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<
     }
     native.stepping.set(true);
     native.current_written.set(true);
-    current.set_item(event_loop, this)
+    native.current_entry.set(current, event_loop, this)
 }
 
 /// In a loop that is not ours.

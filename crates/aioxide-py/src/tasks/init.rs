@@ -13,7 +13,7 @@ use crate::events::LoopBody;
 use crate::futures::{FutureLike, FutureState, is_debug};
 use crate::imports::imports;
 use crate::object::{
-    Args, BodyOf, Owned, Returned, as_native, compat, copy_context, create, create_untracked, published,
+    Args, BodyOf, Owned, Returned, as_native, compat, create, create_untracked, published, snapshot,
 };
 
 /// Numbers the tasks that get no name. asyncio counts in the same order, but from a counter of its own.
@@ -157,7 +157,7 @@ fn start<'py>(
             }
             body.context.set(Owned::new(context));
         }
-        _ => body.context.set(copy_context(py)?),
+        _ => body.context.set(snapshot(py)?),
     }
     match parts.name {
         Some(name) if !name.is_none() => body.name.set(name_of(name)?),

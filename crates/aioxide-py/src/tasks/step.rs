@@ -12,7 +12,7 @@ use crate::errors::{ends_the_loop, invalid_state};
 use crate::events::LoopBody;
 use crate::futures::{self, FutureLike, State};
 use crate::imports::imports;
-use crate::object::{BodyOf, Owned, Sent, as_native, in_context, send, throw, track};
+use crate::object::{BodyOf, Owned, Sent, as_native, context_in, in_slot, send, throw, track};
 
 /// Who has entered the task's context.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,8 +50,11 @@ pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
     current::enter(this, &event_loop)?;
     let stepped = match context_is {
         ContextIs::NotEntered => {
-            let context = body.context.get_or_none(py);
-            in_context(&context, || advance(this, &event_loop, exception))
+            if body.steps.get() == 1 {
+                // It takes more than one step: a context of its own is cheaper than lending it one each time.
+                context_in(py, &body.context)?;
+            }
+            in_slot(py, &body.context, || advance(this, &event_loop, exception))
         }
         ContextIs::Entered => Ok(advance(this, &event_loop, exception)),
     };
@@ -61,8 +64,7 @@ pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
 
 /// The first step of an eager task, in its context; its loop's current task is set by the caller.
 pub fn run_eagerly(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-    let context = this.body().context.get_or_none(this.py());
-    in_context(&context, || advance(this, event_loop, None))?
+    in_slot(this.py(), &this.body().context, || advance(this, event_loop, None))?
 }
 
 /// The exception that made the task ready, if one did.
