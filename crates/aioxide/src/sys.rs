@@ -11,6 +11,7 @@ mod descriptor;
 mod nested;
 #[cfg(feature = "tokio")]
 mod timer;
+mod prefetch;
 mod wake;
 
 pub(crate) use descriptor::with_descriptor;
@@ -18,4 +19,5 @@ pub(crate) use descriptor::with_descriptor;
 pub(crate) use nested::{NestedPoller, nest};
 #[cfg(feature = "tokio")]
 pub(crate) use timer::TimerFd;
+pub use prefetch::prefetch;
 pub(crate) use wake::WakeFd;

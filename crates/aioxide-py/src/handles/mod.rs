@@ -17,10 +17,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
+use crate::events::LoopBody;
 use crate::imports::imports;
 use crate::object::{
-    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, context_in, create, init_slots,
-    method_noargs, snapshot,
+    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_exact, as_native, context_in, create,
+    create_untracked, init_slots, method_noargs, snapshot, track,
 };
 
 pub use running::{report, report_method, run};
@@ -267,6 +268,23 @@ pub fn new<'py>(parts: Parts<'_, 'py>) -> PyResult<Bound<'py, Handle>> {
     create(parts.callback.py(), body)
 }
 
+/// Makes a handle that goes into the queue of a loop which hides what is there ([`LoopBody::hides_queued`]).
+#[inline]
+pub fn new_hidden<'py>(parts: Parts<'_, 'py>) -> PyResult<Bound<'py, Handle>> {
+    let body = HandleBody::empty();
+    body.0.fill(parts)?;
+    create_untracked(parts.callback.py(), body)
+}
+
+/// Shows a handle that was hidden in a queue to the garbage collector.
+pub fn show(handle: &Bound<'_, PyAny>) {
+    if let Some(handle) = as_exact::<HandleBody>(handle) {
+        track(handle);
+    } else if let Some(handle) = as_exact::<TimerHandleBody>(handle) {
+        track(handle);
+    }
+}
+
 /// Makes the handle of a future's callback, outside debug mode.
 #[inline]
 pub fn for_callback(
@@ -281,7 +299,13 @@ pub fn for_callback(
     body.0.single.set(true);
     body.0.context.set(context);
     body.0.event_loop.set(Owned::new(event_loop));
-    Ok(create(event_loop.py(), body)?.into_any().into())
+    let hidden = as_native::<LoopBody>(event_loop).is_some_and(|native| native.body().hides_queued());
+    let handle = if hidden {
+        create_untracked(event_loop.py(), body)?
+    } else {
+        create(event_loop.py(), body)?
+    };
+    Ok(handle.into_any().into())
 }
 
 /// `cancel()`: the callback will not run, and what it holds is released now.
@@ -289,6 +313,7 @@ fn cancel<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
     let py = this.py();
     let handle = this.body().handle();
     if !handle.cancelled.replace(true) {
+        track(this);
         let debug = match handle.event_loop.get(py) {
             Some(event_loop) => crate::futures::is_debug(&event_loop)?,
             None => false,

@@ -223,6 +223,14 @@ pub fn create_untracked<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<'_, 
     Ok(object)
 }
 
+/// Has the processor fetch an object that is needed soon, as if it had the body `B`; of no effect if it has not.
+#[inline]
+pub fn prefetch<B: Body>(object: &Owned) {
+    let start = object.as_ptr();
+    aioxide::prefetch(start.cast::<u8>());
+    aioxide::prefetch(body_pointer::<B>(start).cast::<u8>());
+}
+
 /// Shows an object to the garbage collector, if it is not yet.
 #[inline]
 pub fn track<B: Body>(object: &Bound<'_, Native<B>>) {
@@ -231,6 +239,15 @@ pub fn track<B: Body>(object: &Bound<'_, Native<B>>) {
         if ffi::PyObject_GC_IsTracked(object.as_ptr()) == 0 {
             ffi::PyObject_GC_Track(object.as_ptr().cast());
         }
+    }
+}
+
+/// Shows an object to the garbage collector if somebody else has it besides the caller, who is about to release it.
+#[inline]
+pub fn track_if_shared<B: Body>(object: &Bound<'_, Native<B>>) {
+    // SAFETY: the object is alive.
+    if unsafe { ffi::Py_REFCNT(object.as_ptr()) } > 1 {
+        track(object);
     }
 }
 

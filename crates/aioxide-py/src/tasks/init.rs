@@ -37,7 +37,7 @@ pub fn create_task<'py>(
     let py = event_loop.py();
     let body = TaskBody::with_future(FutureState::pending(event_loop));
     let hidden =
-        !parts.eager && as_native::<LoopBody>(event_loop).is_some_and(|native| native.body().hides_new_tasks());
+        !parts.eager && as_native::<LoopBody>(event_loop).is_some_and(|native| native.body().hides_queued());
     let this = if hidden {
         create_untracked(py, body)?
     } else {
