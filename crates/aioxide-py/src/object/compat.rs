@@ -113,14 +113,17 @@ pub fn wraps_stop_iteration(py: Python<'_>) -> bool {
 
 /// A dictionary's version (PEP 509), which every change makes another one; None where there is none (3.14), or where
 /// somebody watches the dictionary (3.12).
+///
+/// # Safety
+/// The GIL is held; `dictionary` is an exact dictionary that is alive.
 #[inline]
-pub(super) fn version_of_dict(dictionary: &Bound<'_, pyo3::types::PyDict>) -> Option<u64> {
+pub(super) unsafe fn version_of_dict(dictionary: *mut ffi::PyObject) -> Option<u64> {
     #[cfg(not(Py_3_14))]
     {
         // Removed in 3.14 without a successor, like the dictionary that this is for.
         #[cfg_attr(Py_3_12, expect(deprecated, reason = "until 3.13 it is there"))]
-        // SAFETY: a dictionary that is alive.
-        let version = unsafe { (*dictionary.as_ptr().cast::<ffi::PyDictObject>()).ma_version_tag };
+        // SAFETY: as the caller promises.
+        let version = unsafe { (*dictionary.cast::<ffi::PyDictObject>()).ma_version_tag };
         // The lowest byte says who watches.
         if cfg!(Py_3_12) && version & 0xff != 0 {
             return None;

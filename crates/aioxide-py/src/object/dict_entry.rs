@@ -13,9 +13,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::compat;
+use super::owned::{Owned, Slot};
 
 /// Where the value of one key lies, as long as the dictionary's version is `version`.
 pub struct DictEntry {
+    /// The dictionary; null while the place is not known. Owned: it cannot die while it is looked at.
+    dictionary: Slot,
     place: Cell<*mut *mut ffi::PyObject>,
     version: Cell<u64>,
     /// How many writes in a row did not find the entry in its place.
@@ -26,41 +29,39 @@ impl DictEntry {
     /// An entry that was not found yet.
     pub const fn unknown() -> Self {
         Self {
+            dictionary: Slot::empty(),
             place: Cell::new(ptr::null_mut()),
             version: Cell::new(0),
             misses: Cell::new(0),
         }
     }
 
-    /// Sets `dictionary[key] = value`. Always of the same dictionary and key.
+    /// Exchanges the value, if the entry is where it was seen last. If not, [`DictEntry::set`] has to be called.
     #[inline]
+    pub fn exchange(&self, value: &Bound<'_, PyAny>) -> bool {
+        let dictionary = self.dictionary.as_ptr();
+        // SAFETY: `find` put a dictionary there.
+        if dictionary.is_null() || unsafe { compat::version_of_dict(dictionary) } != Some(self.version.get()) {
+            return false;
+        }
+        // SAFETY: nobody has changed the dictionary since `find` saw this entry, so its memory is what it was, and
+        // the entry owns a reference to its value. The old value is released last: that may run Python, which finds
+        // everything in its place.
+        unsafe {
+            let before = self.place.get().replace(value.clone().into_ptr());
+            ffi::Py_DECREF(before);
+        }
+        true
+    }
+
+    /// Sets `dictionary[key] = value`. Always of the same dictionary and key.
     pub fn set(
         &self,
         dictionary: &Bound<'_, PyDict>,
         key: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        if !self.place.get().is_null() && compat::version_of_dict(dictionary) == Some(self.version.get()) {
-            // SAFETY: nobody has changed the dictionary since `find` saw this entry with `key`, so its memory is what
-            // it was, and the entry owns a reference to its value. The old value is released last: that may run
-            // Python, which finds everything in its place.
-            unsafe {
-                let before = self.place.get().replace(value.clone().into_ptr());
-                ffi::Py_DECREF(before);
-            }
-            return Ok(());
-        }
-        self.set_slowly(dictionary, key, value)
-    }
-
-    #[cold]
-    fn set_slowly(
-        &self,
-        dictionary: &Bound<'_, PyDict>,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        self.place.set(ptr::null_mut());
+        self.dictionary.clear();
         dictionary.set_item(key, value)?;
         self.misses.set(self.misses.get() + 1);
         // The search is dear: not for an entry that others keep removing.
@@ -73,7 +74,8 @@ impl DictEntry {
 
     /// Looks for the entry in the dictionary's table: the key, with the value behind it.
     fn find(&self, dictionary: &Bound<'_, PyDict>, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Some(version) = compat::version_of_dict(dictionary) else {
+        // SAFETY: a dictionary that is alive.
+        let Some(version) = (unsafe { compat::version_of_dict(dictionary.as_ptr()) }) else {
             return Ok(());
         };
         let whole: usize = dictionary.call_method0("__sizeof__")?.extract()?;
@@ -91,6 +93,7 @@ impl DictEntry {
             if let Some(index) = (0..count.saturating_sub(1)).find(|index| is_entry(*index)) {
                 self.place.set(words.wrapping_add(index + 1));
                 self.version.set(version);
+                self.dictionary.set(Owned::new(dictionary.as_any()));
             }
         }
         Ok(())

@@ -50,6 +50,10 @@ pub fn enter_native(this: &Bound<'_, Task>, event_loop: &Bound<'_, Loop>) -> PyR
         drop(published::set_running_task(py, Some(this.as_any())));
         return Ok(());
     }
+    if left_over && native.current_entry.exchange(this) {
+        native.stepping.set(true);
+        return Ok(());
+    }
     let current = imports(py)?.current_tasks.bind(py);
     if !left_over
         && current.len() > 0
