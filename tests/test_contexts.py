@@ -8,8 +8,9 @@ import gc
 import sys
 import weakref
 
-import aioxide
 import pytest
+
+import aioxide
 
 VARIABLE: contextvars.ContextVar[object] = contextvars.ContextVar("VARIABLE", default=None)
 needs_get_context = pytest.mark.skipif(sys.version_info < (3, 12), reason="get_context() came with 3.12")

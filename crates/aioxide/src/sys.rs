@@ -9,15 +9,15 @@ pub(crate) mod current;
 mod descriptor;
 #[cfg(feature = "tokio")]
 mod nested;
+mod prefetch;
 #[cfg(feature = "tokio")]
 mod timer;
-mod prefetch;
 mod wake;
 
 pub(crate) use descriptor::with_descriptor;
 #[cfg(feature = "tokio")]
 pub(crate) use nested::{NestedPoller, nest};
+pub use prefetch::prefetch;
 #[cfg(feature = "tokio")]
 pub(crate) use timer::TimerFd;
-pub use prefetch::prefetch;
 pub(crate) use wake::WakeFd;

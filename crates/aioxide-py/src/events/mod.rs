@@ -29,11 +29,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::errors::{loop_closed, os_error};
-use crate::object::{
-    Args, Body, BodyOf, DictEntry, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_exact, method, new_slot, prefetch,
-    setattr_slot, track,
-};
 use crate::handles::{self, TimerHandleBody};
+use crate::object::{
+    Args, Body, BodyOf, DictEntry, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_exact, method,
+    new_slot, prefetch, setattr_slot, track,
+};
 use crate::sockets;
 
 use crate::tasks::TaskBody;

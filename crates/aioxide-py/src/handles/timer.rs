@@ -12,8 +12,8 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyTuple, PyType};
 use super::{HandleLike, HandleState, Parts, bind_parts, cancel, handle_methods};
 use crate::events::LoopBody;
 use crate::object::{
-    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_native, create, create_untracked, getter_setter,
-    init_slots, method_noargs,
+    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_native, create, create_untracked,
+    getter_setter, init_slots, method_noargs,
 };
 
 /// The body of a `TimerHandle`.
@@ -138,7 +138,11 @@ impl TimerHandleBody {
 /// Makes a timer handle for a loop's timers, where it is hidden if that loop hides what is in its queues
 /// ([`LoopBody::hides_queued`]).
 #[inline]
-pub fn new<'py>(when: When<'_, 'py>, parts: Parts<'_, 'py>, event_loop: &LoopBody) -> PyResult<Bound<'py, TimerHandle>> {
+pub fn new<'py>(
+    when: When<'_, 'py>,
+    parts: Parts<'_, 'py>,
+    event_loop: &LoopBody,
+) -> PyResult<Bound<'py, TimerHandle>> {
     let body = TimerHandleBody::empty();
     match when {
         When::Seconds(seconds) => body.seconds.set(seconds),

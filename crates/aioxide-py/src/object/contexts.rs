@@ -123,7 +123,9 @@ fn exchange(context: &Owned, map: Owned) -> Owned {
     // SAFETY: `learn` tried the place out: it owns a map. No context has its map cached while it is not entered: a
     // variable's cache is good for one entry only.
     unsafe {
-        let before = MAP.of::<*mut ffi::PyObject>(context.as_ptr().cast()).replace(map.into_raw());
+        let before = MAP
+            .of::<*mut ffi::PyObject>(context.as_ptr().cast())
+            .replace(map.into_raw());
         Owned::from_raw(ptr::NonNull::new_unchecked(before))
     }
 }

@@ -10,8 +10,8 @@ use super::{Task, TaskBody, attributes, cancellation, init, unregister};
 use crate::futures::{FutureLike, finalize_unread_exception, future_attributes, future_methods};
 use crate::imports::imports;
 use crate::object::{
-    Args, BodyOf, Returned, TypeBuilder, compat, context_in, finalize_slot, init_slots, method, method_noargs, method_one,
-    published, repr_slot,
+    Args, BodyOf, Returned, TypeBuilder, compat, context_in, finalize_slot, init_slots, method, method_noargs,
+    method_one, published, repr_slot,
 };
 
 /// Makes the type.

@@ -190,9 +190,7 @@ fn make_ready(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult
         && native.body().is_direct()
     {
         native.body().require_open()?;
-        native
-            .body()
-            .push(Entry::Task(Owned::new(this.as_any())));
+        native.body().push(Entry::Task(Owned::new(this.as_any())));
         return Ok(());
     }
     waiting::call_soon(this, event_loop)

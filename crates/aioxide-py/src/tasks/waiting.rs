@@ -17,7 +17,8 @@ use crate::futures::{Callback, Future, FutureBody, FutureLike, State};
 use crate::gather::GatherBody;
 use crate::imports::imports;
 use crate::object::{
-    BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, compat, context_in, method_noargs, method_one,
+    BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, compat, context_in, method_noargs,
+    method_one,
 };
 use crate::sleep::{self, SleepBody};
 
