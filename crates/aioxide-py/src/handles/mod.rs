@@ -26,7 +26,7 @@ use crate::object::{
 
 pub use running::{report, report_method, run};
 pub use threadsafe::{ThreadSafeHandleBody, build as build_threadsafe, new as new_threadsafe};
-pub use timer::{TimerHandleBody, When, build as build_timer, new as new_timer};
+pub use timer::{TimerHandleBody, When, build as build_timer, give_back_spares, new as new_timer};
 
 /// The fields of all kinds of handle.
 pub struct HandleState {

@@ -13,7 +13,7 @@ use super::{HandleLike, HandleState, Parts, bind_parts, cancel, handle_methods};
 use crate::events::LoopBody;
 use crate::object::{
     Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_native, create, create_untracked,
-    getter_setter, init_slots, method_noargs,
+    getter_setter, give_back, init_slots, method_noargs,
 };
 
 /// The body of a `TimerHandle`.
@@ -35,6 +35,9 @@ pub type TimerHandle = Native<TimerHandleBody>;
 static LAYOUT: Layout = Layout::unset();
 
 impl Body for TimerHandleBody {
+    // Timeouts come by the thousand: a timer for each of many connections. 3.4 MB at most; see `give_back_spares`.
+    const KEPT: usize = 16 * 1024;
+
     fn layout() -> &'static Layout {
         &LAYOUT
     }
@@ -155,6 +158,14 @@ pub fn new<'py>(
     }
     create(parts.callback.py(), body)
 }
+
+/// Gives back the memory of handles that are not needed any more after a burst of timers. Called when the loop sleeps.
+pub fn give_back_spares(py: Python<'_>) {
+    give_back::<TimerHandleBody>(py, KEPT_ASLEEP);
+}
+
+/// As many as a loop sets again and again without many pending.
+const KEPT_ASLEEP: usize = 1024;
 
 fn cancel_timer<'py>(this: &Bound<'py, TimerHandle>) -> Returned<'py> {
     let py = this.py();

@@ -50,7 +50,7 @@ pub use methods::{
     setattr_slot,
 };
 pub use native::{
-    Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, create_untracked, prefetch, track,
+    Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, create_untracked, give_back, prefetch, track,
     track_if_shared,
 };
 pub use owned::{Owned, Slot};
