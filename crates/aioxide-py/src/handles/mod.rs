@@ -93,6 +93,20 @@ impl HandleState {
 
     /// Fills it; a context that is missing is a snapshot of the current one.
     fn fill(&self, parts: Parts<'_, '_>) -> PyResult<()> {
+        self.fill_plainly(parts)?;
+        if crate::futures::is_debug(parts.event_loop)? {
+            let stack = imports(parts.callback.py())?
+                .extract_stack
+                .bind(parts.callback.py())
+                .call0()?;
+            self.source_traceback.set(stack.into());
+        }
+        Ok(())
+    }
+
+    /// The same outside debug mode.
+    #[inline]
+    fn fill_plainly(&self, parts: Parts<'_, '_>) -> PyResult<()> {
         let context = match parts.context {
             Some(context) if !context.is_none() => Owned::new(context),
             _ => snapshot(parts.callback.py())?,
@@ -103,13 +117,6 @@ impl HandleState {
         self.single.set(false);
         self.cancelled.set(false);
         self.event_loop.set(Owned::new(parts.event_loop));
-        if crate::futures::is_debug(parts.event_loop)? {
-            let stack = imports(parts.callback.py())?
-                .extract_stack
-                .bind(parts.callback.py())
-                .call0()?;
-            self.source_traceback.set(stack.into());
-        }
         Ok(())
     }
 
@@ -272,7 +279,7 @@ pub fn new<'py>(parts: Parts<'_, 'py>) -> PyResult<Bound<'py, Handle>> {
 #[inline]
 pub fn new_hidden<'py>(parts: Parts<'_, 'py>) -> PyResult<Bound<'py, Handle>> {
     let body = HandleBody::empty();
-    body.0.fill(parts)?;
+    body.0.fill_plainly(parts)?;
     create_untracked(parts.callback.py(), body)
 }
 
@@ -312,22 +319,29 @@ pub fn for_callback(
 fn cancel<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
     let py = this.py();
     let handle = this.body().handle();
-    if !handle.cancelled.replace(true) {
-        track(this);
+    if !handle.cancelled.get() {
         let debug = match handle.event_loop.get(py) {
             Some(event_loop) => crate::futures::is_debug(&event_loop)?,
             None => false,
         };
+        handle.cancelled.set(true);
         if debug {
-            handle.cancelled.set(false);
-            let repr = this.repr();
-            handle.cancelled.set(true);
-            handle.repr.set(repr?.into_any().into());
+            let repr = this.repr()?;
+            handle.repr.set(repr.into_any().into());
         }
-        handle.callback.clear();
-        handle.arguments.clear();
+        cancel_plainly(this);
     }
     Ok(py.None().into_bound(py))
+}
+
+/// Cancels a handle outside debug mode.
+#[inline]
+fn cancel_plainly<B: HandleLike>(this: &Bound<'_, Native<B>>) {
+    let handle = this.body().handle();
+    handle.cancelled.set(true);
+    track(this);
+    handle.callback.clear();
+    handle.arguments.clear();
 }
 
 fn cancelled<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {

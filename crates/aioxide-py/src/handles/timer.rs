@@ -9,7 +9,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyTuple, PyType};
 
-use super::{HandleLike, HandleState, Parts, bind_parts, cancel, handle_methods};
+use super::{HandleLike, HandleState, Parts, bind_parts, cancel, cancel_plainly, handle_methods};
 use crate::events::LoopBody;
 use crate::object::{
     Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_native, create, create_untracked,
@@ -151,11 +151,12 @@ pub fn new<'py>(
         When::Seconds(seconds) => body.seconds.set(seconds),
         When::Given(when) => body.keep_when(when),
     }
-    body.handle.fill(parts)?;
     if event_loop.hides_queued() {
+        body.handle.fill_plainly(parts)?;
         event_loop.timers_hidden.set(true);
         return create_untracked(parts.callback.py(), body);
     }
+    body.handle.fill(parts)?;
     create(parts.callback.py(), body)
 }
 
@@ -174,7 +175,12 @@ fn cancel_timer<'py>(this: &Bound<'py, TimerHandle>) -> Returned<'py> {
         && let Some(event_loop) = body.handle.event_loop.get(py)
         && let Some(native) = as_native::<LoopBody>(&event_loop)
     {
-        drop(native.body().cancel_timer(key));
+        let native = native.body();
+        drop(native.cancel_timer(key));
+        if native.is_direct() && !body.handle.cancelled.get() {
+            cancel_plainly(this);
+            return Ok(py.None().into_bound(py));
+        }
     } else if !body.handle.cancelled.get()
         && let Some(event_loop) = body.handle.event_loop.get(py)
         && as_native::<LoopBody>(&event_loop).is_none()
