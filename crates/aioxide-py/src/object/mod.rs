@@ -22,6 +22,7 @@
 mod args;
 mod call;
 pub mod compat;
+pub mod datagrams;
 pub mod descriptor;
 mod driver;
 mod links;
