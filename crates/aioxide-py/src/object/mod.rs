@@ -45,6 +45,8 @@ pub use methods::{
     getter_setter, init_slots, iter_slot, method, method_noargs, method_one, new_slot, repr_slot, resume_slots,
     setattr_slot,
 };
-pub use native::{Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, create_untracked, track};
+pub use native::{
+    Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, as_plain, create, create_untracked, track,
+};
 pub use owned::{Owned, Slot};
 pub use types::{TypeBuilder, set_metaclass};
