@@ -77,12 +77,24 @@ async def ask(port, context, shutdown=None):
             await writer.wait_closed()
 
 
-class Proxy:
-    """Hands bytes on, and does something to them on the way."""
+#: So many bytes change places with as many others.
+SWAPPED = 3
 
-    def __init__(self, target: int, *, cut=None, direction="up", how="close", split=False) -> None:
+
+class Proxy:
+    """Hands bytes on, and does something to them on the way: at most one thing, in one direction, at one place.
+
+    ``cut``: so many bytes pass, then the connection ends, ``how`` it says. ``delay``: what comes after so many bytes
+    waits a moment. ``swap``: the ``SWAPPED`` bytes before that place and those after it change places.
+    """
+
+    def __init__(
+        self, target: int, *, cut=None, delay=None, swap=None, direction="up", how="close", split=False
+    ) -> None:
         self.target = target
         self.cut = cut
+        self.delay = delay
+        self.swap = swap
         self.direction = direction
         self.how = how
         self.split = split
@@ -111,6 +123,8 @@ class Half(asyncio.Protocol):
         self.proxy, self.other = proxy, other
         self.direction = "up" if other is None else "down"
         self.early = []
+        self.kept = b""
+        self.timer = None
 
     def connection_made(self, transport) -> None:
         self.transport = transport
@@ -131,12 +145,45 @@ class Half(asyncio.Protocol):
             self.forward(data)
 
     def forward(self, data) -> None:
-        proxy = self.proxy
-        if proxy.cut is not None and proxy.direction == self.direction:
-            room = proxy.cut - proxy.passed[self.direction]
-            if len(data) > room:
-                self.send(data[: max(room, 0)])
-                return self.end()
+        proxy, passed = self.proxy, self.proxy.passed[self.direction]
+        if proxy.direction != self.direction:
+            pass
+        elif proxy.cut is not None and len(data) > proxy.cut - passed:
+            self.send(data[: max(proxy.cut - passed, 0)])
+            return self.end()
+        elif proxy.delay is not None:
+            data = self.delayed(self.kept + data, proxy.delay - passed)
+        elif proxy.swap is not None:
+            data = self.swapped(self.kept + data, proxy.swap - passed)
+        self.send(data)
+
+    def delayed(self, data, place) -> bytes:
+        """Keeps what comes after ``place``, once."""
+        if self.timer is None and 0 <= place < len(data):
+            self.keep(data[place:])
+            return data[:place]
+        if self.kept:
+            self.kept = data
+            return b""
+        return data
+
+    def swapped(self, data, place) -> bytes:
+        """Swaps what is around ``place``; keeps the beginning of that while the rest is missing."""
+        first, last = place - SWAPPED, place + SWAPPED
+        if not 0 <= first < len(data):
+            return data
+        if len(data) < last and self.timer is None:
+            self.keep(data[first:])
+            return data[:first]
+        self.kept = b""
+        return data[:first] + data[place:last] + data[first:place] + data[last:]
+
+    def keep(self, data) -> None:
+        self.kept = data
+        self.timer = asyncio.get_running_loop().call_later(0.002, self.release)
+
+    def release(self) -> None:
+        data, self.kept = self.kept, b""
         self.send(data)
 
     def send(self, data) -> None:
@@ -163,6 +210,8 @@ class Half(asyncio.Protocol):
 
     def connection_lost(self, exc) -> None:
         self.proxy.running.discard(self)
+        if self.kept:
+            self.release()
         if self.other is not None:
             self.other.transport.close()
 
