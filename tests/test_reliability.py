@@ -286,6 +286,7 @@ def test_a_slow_reader_holds_no_more_than_the_water_mark(contexts):
     run(main)
 
 
+@pytest.mark.timeout(120 + SOAK // 500)
 def test_many_connections_leave_nothing_behind(contexts):
     server_context, client_context = contexts
     kind, count = ("plain", SOAK) if server_context is None else ("tls", SOAK // 10)

@@ -178,7 +178,7 @@ class EventLoop(LoopCore, _StdlibLoop):
         sock: Any = None,
         **options: Any,
     ) -> Any:
-        transport, protocol = await super().create_datagram_endpoint(  # type: ignore[misc]
+        transport, protocol = await super().create_datagram_endpoint(
             protocol_factory, local_addr, remote_addr, sock=sock, **options
         )
         if sock is not None:

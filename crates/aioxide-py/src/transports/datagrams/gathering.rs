@@ -10,7 +10,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
@@ -125,7 +124,7 @@ impl Deadline {
 pub fn take(
     this: &Bound<'_, DatagramTransport>,
     data: &Bound<'_, PyAny>,
-    content: &Cow<'_, [u8]>,
+    content: &[u8],
     target: &Target,
 ) -> PyResult<bool> {
     let body = this.body();
