@@ -35,19 +35,24 @@ class Placement:
 
 
 @contextmanager
-def children_on(cpu: int | None) -> Iterator[None]:
+def children_on(cpu: int | None, *, patient: bool = False) -> Iterator[None]:
     """What is started inside the block runs on ``cpu`` from its first instruction: it inherits this.
 
-    Not a ``preexec_fn``, which runs Python between fork and exec.
+    A ``patient`` child does not take the CPU from others the moment it has something to do; it waits until they
+    sleep, or have had their share (``SCHED_BATCH``). Not a ``preexec_fn``, which runs Python between fork and exec.
     """
     if cpu is None:
         yield
         return
     allowed = os.sched_getaffinity(0)
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     os.sched_setaffinity(0, {cpu})
+    if patient:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     try:
         yield
     finally:
+        os.sched_setscheduler(0, policy, parameters)
         os.sched_setaffinity(0, allowed)
 
 

@@ -78,12 +78,15 @@ def sample(server: Server, workload: str, seconds: float) -> Sample:
     kind, size, connections = workload.split("_")
     length = int(size.removesuffix("k")) * (1024 if size.endswith("k") else 1)
     placement = server.placement
-    with running(server.command(kind), placement.measured) as serving:
+    # The generator in Python is slower than the server. On the server's own CPU it sends a whole batch before the
+    # server runs, so that every server is measured under load, and none while it mostly sleeps. The server has to be
+    # patient for that: else the kernel lets one that needs little time interrupt the generator at every request, and
+    # charges it for going to sleep and waking up four times as often as one that needs much.
+    shares = kind not in COMPILED
+    driver = placement.measured if shares else placement.driver
+    with running(server.command(kind), placement.measured, patient=shares) as serving:
         address = line_of(serving).strip()
         command = server.load(kind, address, connections, length, seconds)
-        # The generator in Python is slower than the server. On the server's own CPU it sends a whole batch before
-        # the server runs, so that every server is measured under load, and none while it mostly sleeps.
-        driver = placement.driver if kind in COMPILED else placement.measured
         with running(command, driver) as load:
             if line_of(load) != "warm\n":
                 raise RuntimeError(f"load generator: {errors_of(load)}")
@@ -132,10 +135,12 @@ def resident_bytes(pid: int) -> int:
 
 
 @contextmanager
-def running(command: list[str | Path], cpu: int | None) -> Iterator[subprocess.Popen[str]]:
+def running(
+    command: list[str | Path], cpu: int | None, *, patient: bool = False
+) -> Iterator[subprocess.Popen[str]]:
     """A child that is killed at the end of the block, however that is left."""
     pipe = subprocess.PIPE
-    with children_on(cpu):
+    with children_on(cpu, patient=patient):
         process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     try:
         yield process

@@ -22,7 +22,7 @@ import extension
 import interpreters
 from interpreters import Interpreter
 from parts import Outcome, Part, play, play_lanes, second_chance, total
-from project import ROOT
+from project import BUILD_ROOT, ROOT
 
 __all__ = ("PARTS",)
 
@@ -59,6 +59,7 @@ def main() -> int:
     outcomes: list[Outcome] = []
     if "rust" in options.only:
         outcomes.append(play(rust()))
+        outcomes.append(play(extension_units(found[-1])))
         outcomes.append(play(Part("tour", "rust", [sys.executable, "tools/rust_examples.py"])))
     if "miri" in options.only:
         outcomes.append(play(Part("miri", "rust", [sys.executable, "tools/miri.py"])))
@@ -130,6 +131,23 @@ def rust() -> Part:
     """The tests that need no Python."""
     command = ["cargo", "test", "--quiet", "-p", "aioxide", "-p", "xtask"]
     return Part("tests", "rust", command)
+
+
+def extension_units(interpreter: Interpreter) -> Part:
+    """The unit tests inside the extension's crate: of what touches no Python.
+
+    An extension leaves Python's functions to the interpreter that loads it. A program of tests has none, so the
+    linker is told to leave them open; what is never called is never looked for.
+    """
+    command = ["cargo", "test", "--quiet", "-p", "aioxide-py", "--lib"]
+    flags = "-C relro-level=partial -C link-arg=-Wl,--unresolved-symbols=ignore-all -C link-arg=-Wl,-z,lazy"
+    environment = {
+        "PYO3_PYTHON": str(interpreter.path),
+        "RUSTFLAGS": flags,
+        # Other flags build everything anew: not in the folder of the other tests.
+        "CARGO_TARGET_DIR": str(BUILD_ROOT / "units"),
+    }
+    return Part("units", "rust", command, environment)
 
 
 def tools(interpreter: Interpreter) -> Part:

@@ -169,6 +169,23 @@ class EventLoop(LoopCore, _StdlibLoop):
     ) -> Any:
         return pipes.make_write_pipe_transport(self, pipe, protocol, waiter, extra)
 
+    async def create_datagram_endpoint(
+        self,
+        protocol_factory: Any,
+        local_addr: Any = None,
+        remote_addr: Any = None,
+        *,
+        sock: Any = None,
+        **options: Any,
+    ) -> Any:
+        transport, protocol = await super().create_datagram_endpoint(
+            protocol_factory, local_addr, remote_addr, sock=sock, **options
+        )
+        if sock is not None:
+            # The caller has it, and may change its options between two datagrams: each is sent at once.
+            transport.get_extra_info("socket")
+        return transport, protocol
+
     def _make_datagram_transport(
         self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
     ) -> Any:

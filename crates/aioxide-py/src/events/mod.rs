@@ -30,6 +30,7 @@ use pyo3::types::PyType;
 
 use crate::errors::{loop_closed, os_error};
 use crate::handles::{self, TimerHandleBody};
+use crate::object::datagrams::Room;
 use crate::object::{
     Args, Body, BodyOf, DictEntry, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_exact, method,
     new_slot, prefetch, setattr_slot, track,
@@ -91,6 +92,8 @@ pub struct LoopBody {
     files: RefCell<Vec<(RawFd, Owned)>>,
     /// What reads are received into, lent to one transport at a time.
     pub read_buffer: Cell<Vec<u8>>,
+    /// What datagrams are received into, lent as above.
+    pub datagram_room: Cell<Option<Box<Room>>>,
     /// The descriptors of accepted connections.
     pub occupied: Occupied,
     /// What TLS records are decrypted into, lent as above.
@@ -144,6 +147,7 @@ impl Body for LoopBody {
             current_entry: DictEntry::unknown(),
             files: RefCell::new(Vec::new()),
             read_buffer: Cell::new(Vec::new()),
+            datagram_room: Cell::new(None),
             occupied: Occupied::default(),
             tls_plain: Cell::new(Vec::new()),
             tls_output: Cell::new(Vec::new()),

@@ -340,7 +340,8 @@ fn close_engine<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     let unwatched = io.as_ref().map(|io| io.fds.borrow_mut().drain(&io.poller));
     let files = body.files.take();
     drop((released, unwatched, io, files));
-    drop((body.read_buffer.take(), body.tls_plain.take(), body.tls_output.take()));
+    drop((body.read_buffer.take(), body.datagram_room.take()));
+    drop((body.tls_plain.take(), body.tls_output.take()));
     Ok(this.py().None().into_bound(this.py()))
 }
 

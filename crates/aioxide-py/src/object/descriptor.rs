@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use rustix::net::{RecvFlags, SendFlags, SocketAddrAny, SocketFlags};
 
 /// Lends a descriptor for one call.
-fn lend<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
+pub(super) fn lend<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(io::Error::from_raw_os_error(rustix::io::Errno::BADF.raw_os_error()));
     }

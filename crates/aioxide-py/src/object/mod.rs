@@ -23,6 +23,7 @@ mod args;
 mod call;
 pub mod compat;
 mod contexts;
+pub mod datagrams;
 pub mod descriptor;
 mod dict_entry;
 mod driver;
@@ -50,8 +51,8 @@ pub use methods::{
     setattr_slot,
 };
 pub use native::{
-    Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, create_untracked, give_back, prefetch, track,
-    track_if_shared,
+    Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, as_plain, create, create_untracked, give_back,
+    prefetch, track, track_if_shared,
 };
 pub use owned::{Owned, Slot};
 pub use types::{TypeBuilder, set_metaclass};

@@ -67,6 +67,9 @@ pub struct Layout {
     /// Whether the base has fields to release (`_asyncio`'s types).
     pub(super) base_deallocates: AtomicUsize,
     pub(super) weaklist: AtomicUsize,
+    /// Where the pointer to an instance's dictionary lies, which is null until an attribute is set; zero if instances
+    /// have none.
+    pub(super) dictionary: AtomicUsize,
     /// The first subclass whose instance was seen as `Native<B>`; kept alive forever, so that its address
     /// cannot come to mean another class. It makes the second check of `as_native` one comparison.
     favourite: AtomicPtr<ffi::PyTypeObject>,
@@ -82,6 +85,7 @@ impl Layout {
             offset: AtomicUsize::new(0),
             base_deallocates: AtomicUsize::new(0),
             weaklist: AtomicUsize::new(0),
+            dictionary: AtomicUsize::new(0),
             favourite: AtomicPtr::new(ptr::null_mut()),
             free: FreeList::new(),
         }
@@ -128,6 +132,15 @@ pub(super) fn body_pointer<B: Body>(object: *mut ffi::PyObject) -> *mut B {
     object.cast::<u8>().wrapping_add(offset).cast()
 }
 
+/// Where the pointer to an object's dictionary lies; none if its type, or the type's base, has no room for one.
+#[inline]
+fn dictionary_place<B: Body>(object: *mut ffi::PyObject) -> Option<*mut *mut ffi::PyObject> {
+    match B::layout().dictionary.load(Ordering::Relaxed) {
+        0 => None,
+        offset => Some(object.cast::<u8>().wrapping_add(offset).cast()),
+    }
+}
+
 /// Whether `object` is exactly of `B`'s type, not of a subclass.
 #[inline]
 fn is_exact<B: Body>(object: &Bound<'_, PyAny>) -> bool {
@@ -143,6 +156,15 @@ pub fn as_exact<'a, 'py, B: Body>(object: &'a Bound<'py, PyAny>) -> Option<&'a B
         return Some(unsafe { object.cast_unchecked() });
     }
     None
+}
+
+/// As [`as_exact`], unless attributes were set on the object: one of them may stand in for a method.
+#[inline]
+pub fn as_plain<'a, 'py, B: Body>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, Native<B>>> {
+    let exact = as_exact::<B>(object)?;
+    // SAFETY: the type reserved the place behind its base's fields; `object` is alive and exactly of the type.
+    let plain = dictionary_place::<B>(object.as_ptr()).is_none_or(|place| unsafe { (*place).is_null() });
+    plain.then_some(exact)
 }
 
 /// Sees `object` as a native object if it is of `B`'s type or a subclass.
@@ -317,6 +339,7 @@ pub(super) unsafe extern "C" fn dealloc<B: Body>(object: *mut ffi::PyObject) {
             ffi::PyObject_ClearWeakRefs(object);
         }
         ptr::drop_in_place(body_pointer::<B>(object));
+        clear_dictionary::<B>(object);
         // All that is left of the base's tp_dealloc, which is not called: from 3.14 on it begins with the
         // finalizer, which would find the body gone.
         if base_deallocates && let Some(base_clear) = (*base).tp_clear {
@@ -364,6 +387,9 @@ pub(super) unsafe extern "C" fn traverse<B: Body>(
         } else {
             visitor.visit_pointer(ffi::Py_TYPE(object).cast());
         }
+        if let Some(place) = dictionary_place::<B>(object) {
+            visitor.visit_pointer(*place);
+        }
         (*body_pointer::<B>(object)).traverse(&mut visitor);
         visitor.result
     }
@@ -375,6 +401,7 @@ pub(super) unsafe extern "C" fn clear<B: Body>(object: *mut ffi::PyObject) -> c_
     // SAFETY: CPython calls this with a live object of our type, the GIL held.
     unsafe {
         (*body_pointer::<B>(object)).clear();
+        clear_dictionary::<B>(object);
         if layout.base_deallocates.load(Ordering::Relaxed) != 0 {
             let base = layout.base.load(Ordering::Relaxed);
             if let Some(base_clear) = (*base).tp_clear {
@@ -383,6 +410,18 @@ pub(super) unsafe extern "C" fn clear<B: Body>(object: *mut ffi::PyObject) -> c_
         }
     }
     0
+}
+
+/// Releases an object's dictionary, if it has one.
+///
+/// # Safety
+/// `object` is of `B`'s type; the GIL is held.
+#[inline]
+unsafe fn clear_dictionary<B: Body>(object: *mut ffi::PyObject) {
+    if let Some(place) = dictionary_place::<B>(object) {
+        // SAFETY: the place is in the object, and null or owned by it. First emptied, then released.
+        unsafe { ffi::Py_XDECREF(place.replace(ptr::null_mut())) };
+    }
 }
 
 /// `tp_finalize`. Keeps the exception that may be set while it runs.

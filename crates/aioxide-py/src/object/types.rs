@@ -20,6 +20,7 @@ pub struct TypeBuilder {
     getsets: Vec<GetSet>,
     subclassable: bool,
     weak_references: bool,
+    instance_attributes: bool,
 }
 
 impl TypeBuilder {
@@ -31,6 +32,7 @@ impl TypeBuilder {
             getsets: Vec::new(),
             subclassable: false,
             weak_references: false,
+            instance_attributes: false,
         }
     }
 
@@ -43,6 +45,12 @@ impl TypeBuilder {
     /// Gives instances a weak reference list of their own (the base has none).
     pub fn weak_references(mut self) -> Self {
         self.weak_references = true;
+        self
+    }
+
+    /// Lets attributes be set on instances, as on those of a Python class: eight bytes until one is set.
+    pub fn instance_attributes(mut self) -> Self {
+        self.instance_attributes = true;
         self
     }
 
@@ -85,16 +93,23 @@ impl TypeBuilder {
         let base_size = usize::try_from(base_size).map_err(|_| PySystemError::new_err("negative tp_basicsize"))?;
         let mut offset = base_size;
         let mut members = Vec::new();
-        if self.weak_references {
-            layout.weaklist.store(offset, Ordering::Relaxed);
+        let mut reserve = |name: &'static CStr| {
             members.push(ffi::PyMemberDef {
-                name: c"__weaklistoffset__".as_ptr(),
+                name: name.as_ptr(),
                 type_code: ffi::Py_T_PYSSIZET,
                 offset: offset as ffi::Py_ssize_t,
                 flags: ffi::Py_READONLY,
                 doc: std::ptr::null(),
             });
+            let reserved = offset;
             offset += mem::size_of::<*mut c_void>();
+            reserved
+        };
+        if self.weak_references {
+            layout.weaklist.store(reserve(c"__weaklistoffset__"), Ordering::Relaxed);
+        }
+        if self.instance_attributes {
+            layout.dictionary.store(reserve(c"__dictoffset__"), Ordering::Relaxed);
         }
         let offset = offset.next_multiple_of(mem::align_of::<B>());
         let size = (offset + mem::size_of::<B>()).next_multiple_of(mem::align_of::<*mut c_void>());
@@ -114,8 +129,15 @@ impl TypeBuilder {
             doc: std::ptr::null(),
             closure: std::ptr::null_mut(),
         };
-        let getsets: &'static mut [ffi::PyGetSetDef] =
-            Box::leak(self.getsets.iter().map(GetSet::definition).chain([end]).collect());
+        let dictionary = self.instance_attributes.then_some(ffi::PyGetSetDef {
+            name: c"__dict__".as_ptr(),
+            get: Some(ffi::PyObject_GenericGetDict),
+            set: Some(ffi::PyObject_GenericSetDict),
+            doc: std::ptr::null(),
+            closure: std::ptr::null_mut(),
+        });
+        let getsets = self.getsets.iter().map(GetSet::definition);
+        let getsets: &'static mut [ffi::PyGetSetDef] = Box::leak(getsets.chain(dictionary).chain([end]).collect());
         members.push(ffi::PyMemberDef::default());
         let members: &'static mut [ffi::PyMemberDef] = Box::leak(members.into_boxed_slice());
 

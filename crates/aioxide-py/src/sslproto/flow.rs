@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use super::session::Session;
 use super::{App, Lower, SslBody, SslProtocol, handshake, none, writing};
-use crate::object::{BodyOf, Returned, TypeBuilder, as_exact, method_noargs};
+use crate::object::{BodyOf, Returned, TypeBuilder, as_exact, as_plain, method_noargs};
 use crate::transports::{self, TransportBody};
 
 /// Adds the methods.
@@ -119,7 +119,7 @@ fn tell_below(this: &Bound<'_, SslProtocol>, method: &str) -> PyResult<()> {
         return Ok(());
     };
     if body.lower.get() == Lower::Socket
-        && let Some(socket) = as_exact::<TransportBody>(&transport)
+        && let Some(socket) = as_plain::<TransportBody>(&transport)
     {
         return if method == "pause_reading" {
             transports::pause_reading(socket)

@@ -96,6 +96,7 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         .cast_into::<PyType>()?;
     let builder = TypeBuilder::new()
         .weak_references()
+        .instance_attributes()
         .slot(finalize_slot::<AppTransportBody>());
     let builder = attributes(builder);
     let builder = information(builder);

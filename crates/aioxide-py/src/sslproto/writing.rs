@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use super::session::Session;
 use super::transport::AppTransportBody;
 use super::{Lower, SslProtocol, State, closing, flow, handshake};
-use crate::object::{BodyOf, as_exact, bytes};
+use crate::object::{BodyOf, as_plain, bytes};
 use crate::transports::{self, TransportBody};
 
 /// Encrypts `data` and sends it as far as the transport below takes it.
@@ -136,12 +136,12 @@ fn send_below(this: &Bound<'_, SslProtocol>, records: &[u8]) -> PyResult<()> {
         return Ok(());
     };
     if body.lower.get() == Lower::Socket
-        && let Some(socket) = as_exact::<TransportBody>(&transport)
+        && let Some(socket) = as_plain::<TransportBody>(&transport)
     {
         return transports::send(socket, records);
     }
     if body.lower.get() == Lower::Tls
-        && let Some(outer) = as_exact::<AppTransportBody>(&transport)
+        && let Some(outer) = as_plain::<AppTransportBody>(&transport)
     {
         return super::transport::send(outer, records);
     }

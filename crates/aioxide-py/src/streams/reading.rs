@@ -14,13 +14,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::feeding;
-use super::reader::{READING, StreamReader};
+use super::reader::{READING, ReaderBody, StreamReader};
 use super::requests::{Line, NextLine, Read, ReadExactly, ReadUntil};
 use crate::coroutines::{self, Coroutine, Next, Operation, coroutine};
 use crate::imports::imports;
 use crate::object::{
-    Args, BodyOf, Layout, Owned, Returned, Slot, TypeBuilder, Visitor, aiter_slot, anext_slot, bytes, method,
-    method_noargs, method_one,
+    Args, BodyOf, Layout, Owned, Returned, Slot, TypeBuilder, Visitor, aiter_slot, anext_slot, as_native, bytes,
+    method, method_noargs, method_one,
 };
 
 /// What a kind of read takes out of the buffer.
@@ -112,8 +112,10 @@ impl<M: Method> Operation for Reading<M> {
 
 impl<M: Method> Reading<M> {
     fn reader<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, StreamReader>> {
-        match self.reader.get(py) {
-            Some(reader) => Ok(reader.cast_into::<StreamReader>()?),
+        let reader = self.reader.get(py);
+        // One comparison for the class that readers have, which is a subclass of the native one.
+        match reader.as_ref().and_then(as_native::<ReaderBody>) {
+            Some(reader) => Ok(reader.clone()),
             None => Err(PyRuntimeError::new_err("the reader is gone")),
         }
     }

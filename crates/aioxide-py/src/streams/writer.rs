@@ -17,7 +17,7 @@ use crate::coroutines::coroutine;
 use crate::handles::bind_parts;
 use crate::imports::imports;
 use crate::object::{
-    Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_exact, as_native,
+    Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_native, as_plain,
     call_method_one, getter, getter_setter, init_slots, method, method_noargs, method_one,
 };
 use crate::transports::{self, TransportBody};
@@ -159,7 +159,7 @@ fn init(this: &Bound<'_, StreamWriter>, args: &Bound<'_, PyTuple>, kwargs: Optio
 fn write<'py>(this: &Bound<'py, StreamWriter>, data: &Bound<'py, PyAny>) -> Returned<'py> {
     let py = this.py();
     let transport = this.body().transport.get_or_none(py);
-    match as_exact::<TransportBody>(&transport) {
+    match as_plain::<TransportBody>(&transport) {
         Some(native) => transports::write(native, data)?,
         None => call_method_one(&transport, pyo3::intern!(py, "write"), data)?,
     };
@@ -194,7 +194,7 @@ fn is_closing_method<'py>(this: &Bound<'py, StreamWriter>) -> Returned<'py> {
 pub fn is_closing(this: &Bound<'_, StreamWriter>) -> PyResult<bool> {
     let py = this.py();
     let transport = this.body().transport.get_or_none(py);
-    match as_exact::<TransportBody>(&transport) {
+    match as_plain::<TransportBody>(&transport) {
         Some(native) => Ok(transports::is_closing(native)),
         None => transport.call_method0(pyo3::intern!(py, "is_closing"))?.is_truthy(),
     }

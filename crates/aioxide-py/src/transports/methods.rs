@@ -1,24 +1,20 @@
-//! The protocol, flow control, and what is known of the connection.
+//! The protocol, and flow control of reading. What is known of the connection `asyncio.BaseTransport` tells: programs'
+//! tests replace its method.
 
 #![forbid(unsafe_code)]
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict};
+use pyo3::types::PyBool;
 
 use super::{Delivery, Phase, SocketTransport, reading};
 use crate::imports::imports;
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, as_exact, method, method_noargs, method_one};
+use crate::object::{BodyOf, Owned, Returned, TypeBuilder, as_exact, method_noargs, method_one};
 use crate::sslproto::SslBody;
 use crate::streams;
 
 /// Adds the methods.
 pub fn transport_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method(
-            c"get_extra_info",
-            c"What is known of the connection, by name.",
-            extra_info,
-        ))
         .method(method_one(
             c"set_protocol",
             c"Sets the protocol that gets what is read.",
@@ -37,16 +33,6 @@ pub fn transport_methods(builder: TypeBuilder) -> TypeBuilder {
 
 fn none(py: Python<'_>) -> Bound<'_, PyAny> {
     py.None().into_bound(py)
-}
-
-fn extra_info<'py>(this: &Bound<'py, SocketTransport>, args: Args<'_, 'py>) -> Returned<'py> {
-    let [name, default] = args.bind("get_extra_info", ["name", "default"], 2, 1)?;
-    let py = this.py();
-    let default = default.map_or_else(|| none(py), Clone::clone);
-    let (Some(name), Some(extra)) = (name, this.body().extra.get(py)) else {
-        return Ok(default);
-    };
-    Ok(extra.cast::<PyDict>()?.get_item(name)?.unwrap_or(default))
 }
 
 /// Makes `protocol` the one that is told, by its kind.

@@ -238,6 +238,7 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     let mut builder = TypeBuilder::new()
         .subclassable()
         .weak_references()
+        .instance_attributes()
         .slot(finalize_slot::<TransportBody>())
         .slot(repr_slot(attributes::repr));
     for slot in init_slots(init) {

@@ -37,6 +37,8 @@ pub struct Connection {
     busy: Cell<bool>,
     /// OpenSSL has, or may have, the beginning of a record.
     holds_part: Cell<bool>,
+    /// OpenSSL gives its buffer of received records back when that is empty.
+    releases: Cell<bool>,
 }
 
 impl Connection {
@@ -97,6 +99,7 @@ impl Connection {
             pipe,
             busy: Cell::new(false),
             holds_part: Cell::new(true),
+            releases: Cell::new(true),
         }))
     }
 
@@ -211,6 +214,7 @@ impl Connection {
         }
         let mut count = 0;
         let _call = Call::begin(&self.busy);
+        self.release_after(self.unread());
         // SAFETY: O1, O2, O3; the caller's room. The queue is emptied first, since SSL_get_error looks there.
         unsafe {
             (self.functions.err_clear_error)();
@@ -219,6 +223,18 @@ impl Connection {
             // It reads one record at a time, and no further.
             self.holds_part.set(outcome == Outcome::Wait);
             outcome
+        }
+    }
+
+    /// Lets OpenSSL keep its buffer while more than a record waits in the pipe: it would allocate it again for
+    /// the next one. So the last record that it reads finds the mode set, and an idle connection has no buffer.
+    #[inline]
+    fn release_after(&self, unread: usize) {
+        let releases = unread <= LARGEST_RECORD;
+        if self.releases.replace(releases) != releases {
+            let command = if releases { CONTROL_MODE } else { CONTROL_CLEAR_MODE };
+            // SAFETY: O1, O2; it changes a number.
+            unsafe { (self.functions.ssl_ctrl)(self.ssl.as_ptr(), command, MODE_RELEASE_BUFFERS, ptr::null_mut()) };
         }
     }
 
@@ -299,4 +315,5 @@ const ERROR_WANT_WRITE: c_int = 3;
 /// 16 KiB of data, and what TLS adds.
 const LARGEST_RECORD: usize = 16 * 1024 + 256;
 const CONTROL_MODE: c_int = 33;
+const CONTROL_CLEAR_MODE: c_int = 78;
 const MODE_RELEASE_BUFFERS: c_long = 0x10;

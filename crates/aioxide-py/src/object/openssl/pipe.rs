@@ -196,18 +196,22 @@ unsafe extern "C" fn read(bio: *mut Bio, to: *mut c_uchar, room: usize, count: *
 }
 
 unsafe extern "C" fn control(bio: *mut Bio, command: c_int, _number: c_long, _pointer: *mut c_void) -> c_long {
+    if command == CONTROL_FLUSH {
+        return 1;
+    }
+    // OpenSSL asks several things for each record, of which most mean nothing to a pipe.
+    if !matches!(command, CONTROL_PENDING | CONTROL_PENDING_OUTPUT) {
+        return 0;
+    }
     let Some(functions) = Functions::loaded() else {
         return 0;
     };
     // SAFETY: OpenSSL calls with our BIO.
-    let pipe = unsafe { pipe_of(functions, bio) };
-    let length = |length: usize| c_long::try_from(length).unwrap_or(c_long::MAX);
-    match command {
-        CONTROL_FLUSH => 1,
-        CONTROL_PENDING => pipe.map_or(0, |pipe| length(pipe.unread())),
-        CONTROL_PENDING_OUTPUT => pipe.map_or(0, |pipe| length(pipe.output.len())),
-        _ => 0,
-    }
+    let length = unsafe { pipe_of(functions, bio) }.map_or(0, |pipe| match command {
+        CONTROL_PENDING => pipe.unread(),
+        _ => pipe.output.len(),
+    });
+    c_long::try_from(length).unwrap_or(c_long::MAX)
 }
 
 unsafe extern "C" fn destroy(bio: *mut Bio) -> c_int {

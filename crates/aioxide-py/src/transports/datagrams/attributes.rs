@@ -7,7 +7,7 @@ use pyo3::types::{PyBool, PyDict, PyString};
 
 use super::super::Phase;
 use super::super::flow::Writes;
-use super::{DatagramTransport, none};
+use super::{DatagramTransport, gathering, none};
 use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, getter, method, method_noargs, method_one};
 
 /// Adds the attributes.
@@ -52,6 +52,7 @@ fn protocol<'py>(this: &Bound<'py, DatagramTransport>) -> Returned<'py> {
 }
 
 fn socket<'py>(this: &Bound<'py, DatagramTransport>) -> Returned<'py> {
+    gathering::stop(this)?;
     Ok(this.body().socket.get_or_none(this.py()))
 }
 
@@ -60,6 +61,7 @@ fn descriptor<'py>(this: &Bound<'py, DatagramTransport>) -> Returned<'py> {
 }
 
 fn extra<'py>(this: &Bound<'py, DatagramTransport>) -> Returned<'py> {
+    gathering::stop(this)?;
     Ok(this.body().extra.get_or_none(this.py()))
 }
 
@@ -109,6 +111,9 @@ fn extra_info<'py>(this: &Bound<'py, DatagramTransport>, args: Args<'_, 'py>) ->
     let (Some(name), Some(extra)) = (name, this.body().extra.get(py)) else {
         return Ok(default);
     };
+    if name.eq("socket")? {
+        gathering::stop(this)?;
+    }
     Ok(extra.cast::<PyDict>()?.get_item(name)?.unwrap_or(default))
 }
 

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use super::super::Phase;
-use super::{DatagramTransport, none, unwatch};
+use super::{DatagramTransport, gathering, none, unwatch};
 use crate::errors::ends_the_loop;
 use crate::events::Direction;
 use crate::imports::imports;
@@ -50,6 +50,10 @@ pub fn closing_methods(builder: TypeBuilder) -> TypeBuilder {
 fn close<'py>(this: &Bound<'py, DatagramTransport>) -> Returned<'py> {
     let body = this.body();
     if body.phase.get() == Phase::Open {
+        gathering::leave_now(this)?;
+    }
+    // Errors of what was gathered may have closed it.
+    if body.phase.get() == Phase::Open {
         body.phase.set(Phase::Closing);
         unwatch(this, Direction::Read)?;
         if body.queue.borrow().is_empty() {
@@ -77,6 +81,7 @@ fn force_close_method<'py>(this: &Bound<'py, DatagramTransport>, exception: &Bou
 /// Closes now; what is buffered is lost.
 fn force_close(this: &Bound<'_, DatagramTransport>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
     let body = this.body();
+    gathering::leave_now(this)?;
     if body.phase.get() >= Phase::Lost {
         return Ok(());
     }
@@ -162,7 +167,7 @@ fn release(this: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     };
     body.protocol.clear();
     body.event_loop.clear();
-    drop(body.queue.take());
+    drop((body.queue.take(), body.held.take()));
     closed
 }
 

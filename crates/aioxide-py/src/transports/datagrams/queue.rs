@@ -58,6 +58,13 @@ impl SendQueue {
         self.datagrams.push_back(datagram);
     }
 
+    /// Adds several datagrams at the end.
+    pub fn extend(&mut self, datagrams: impl IntoIterator<Item = Datagram>) {
+        for datagram in datagrams {
+            self.push(datagram);
+        }
+    }
+
     /// Takes the first datagram out.
     pub fn take_first(&mut self) -> Option<Datagram> {
         let datagram = self.datagrams.pop_front()?;

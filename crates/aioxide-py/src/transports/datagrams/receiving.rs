@@ -5,16 +5,18 @@
 use std::io;
 
 use pyo3::prelude::*;
-use pyo3::types::PyBool;
+use pyo3::types::{IntoPyDict, PyBool};
 
 use super::super::reading::with_buffer;
 use super::super::writing::would_block;
-use super::{DatagramTransport, Phase, none, serve, unwatch, watch};
+use super::{DatagramTransport, Phase, gathering, none, serve, unwatch, watch};
+use crate::addresses::Family;
 use crate::errors::os_error;
 use crate::events::{Direction, Loop};
 use crate::handles;
+use crate::object::datagrams::{MOST_AT_ONCE, Room};
 use crate::object::{
-    BodyOf, Returned, TypeBuilder, bytes, call_method_one, call_method_two, descriptor, method_noargs,
+    BodyOf, Owned, Returned, TypeBuilder, bytes, call_method_one, call_method_two, descriptor, method_noargs,
 };
 
 /// Adds the methods.
@@ -56,6 +58,7 @@ fn resume_reading<'py>(this: &Bound<'py, DatagramTransport>) -> Returned<'py> {
     let body = this.body();
     if body.phase.get() == Phase::Open && body.reading_paused.replace(false) && body.reading_begun.get() {
         watch(this, Direction::Read)?;
+        deliver_held_soon(this)?;
     }
     Ok(none(this.py()))
 }
@@ -70,6 +73,95 @@ fn begin_reading<'py>(this: &Bound<'py, DatagramTransport>) -> Returned<'py> {
 
 /// The socket has datagrams, or an error.
 pub fn readable(this: &Bound<'_, DatagramTransport>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
+    match this.body().family.get() {
+        Some(Family::V4 | Family::V6) => receive_many(this, event_loop),
+        // Those of unix sockets may be of any size.
+        Some(Family::Unix) | None => receive_each(this, event_loop),
+    }
+}
+
+/// Receives with one system call what there is.
+fn receive_many(this: &Bound<'_, DatagramTransport>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
+    let body = this.body();
+    deliver_held(this, event_loop)?;
+    if !body.watches_read.get() {
+        return Ok(());
+    }
+    let lender = &event_loop.body().datagram_room;
+    let mut room = lender.take().unwrap_or_else(Room::new);
+    let done = match room.receive(body.fd.get()) {
+        Ok(1) => deliver_from(this, event_loop, &room, 1, |_, _| Ok(())),
+        Ok(count) => gathering::gather(this, event_loop, |deadline| {
+            deliver_from(this, event_loop, &room, count, |this, event_loop| {
+                deadline.keep(this, event_loop)
+            })
+        }),
+        Err(error) if would_block(&error) => Ok(()),
+        Err(error) => report_error(this, event_loop, &error),
+    };
+    lender.set(Some(room));
+    done
+}
+
+/// Delivers what was received. What comes after the protocol has paused is held, after it has closed it is lost.
+fn deliver_from<'py>(
+    this: &Bound<'py, DatagramTransport>,
+    event_loop: &Bound<'py, Loop>,
+    room: &Room,
+    count: usize,
+    delivered: impl Fn(&Bound<'py, DatagramTransport>, &Bound<'py, Loop>) -> PyResult<()>,
+) -> PyResult<()> {
+    let py = this.py();
+    let body = this.body();
+    let mut outcome = Ok(());
+    for (data, sender) in (0..count).filter_map(|index| room.datagram(index)) {
+        let data = bytes(py, data);
+        let address = body.senders.to_python(py, sender.as_ref())?;
+        if body.watches_read.get() && outcome.is_ok() {
+            outcome = deliver(this, event_loop, &data, &address).and_then(|()| delivered(this, event_loop));
+        } else if body.phase.get() == Phase::Open {
+            body.held
+                .borrow_mut()
+                .push_back((Owned::new(&data), Owned::new(&address)));
+        }
+    }
+    if outcome.is_err() {
+        deliver_held_soon(this)?;
+    }
+    outcome
+}
+
+/// Delivers what was received before the protocol had paused.
+fn deliver_held(this: &Bound<'_, DatagramTransport>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
+    let body = this.body();
+    while body.watches_read.get() {
+        let first = body.held.borrow_mut().pop_front();
+        let Some((data, address)) = first else { break };
+        if let Err(error) = deliver(this, event_loop, data.bind(this.py()), address.bind(this.py())) {
+            deliver_held_soon(this)?;
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Delivers what is held, if anything is, in a later turn: nobody may send more, which would bring the transport here.
+fn deliver_held_soon(this: &Bound<'_, DatagramTransport>) -> PyResult<()> {
+    let py = this.py();
+    let body = this.body();
+    if body.held.borrow().is_empty() || !body.watches_read.get() {
+        return Ok(());
+    }
+    let context = [("context", body.context.get_or_none(py))].into_py_dict(py)?;
+    let callback = this.getattr(pyo3::intern!(py, "_read_ready"))?;
+    body.event_loop
+        .get_or_none(py)
+        .call_method(pyo3::intern!(py, "call_soon"), (callback,), Some(&context))
+        .map(drop)
+}
+
+/// Receives one after the other what there is.
+fn receive_each(this: &Bound<'_, DatagramTransport>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
     for _ in 0..MOST_AT_ONCE {
         // The protocol may have paused, closed or aborted meanwhile.
         if !this.body().watches_read.get() {
@@ -149,7 +241,3 @@ pub fn report_error(
         Err(error) => handles::report_method(event_loop.as_any(), &protocol, name, &[&exception], error),
     }
 }
-
-/// So many datagrams are received before others have their turn. Few enough that a flood holds nobody up: a
-/// datagram takes some 3 µs.
-const MOST_AT_ONCE: usize = 16;

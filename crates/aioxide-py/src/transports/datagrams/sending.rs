@@ -9,7 +9,7 @@ use super::super::writing::{data_of, would_block};
 use super::super::{Phase, flow};
 use super::closing::{self, fatal};
 use super::queue::{Datagram, Target};
-use super::{DatagramTransport, none, serve, unwatch, watch};
+use super::{DatagramTransport, gathering, none, serve, unwatch, watch};
 use crate::addresses;
 use crate::errors::os_error;
 use crate::events::{Direction, Loop};
@@ -49,8 +49,8 @@ fn sendto<'py>(this: &Bound<'py, DatagramTransport>, args: Args<'_, 'py>) -> Ret
     let [data, address] = args.bind("sendto", ["data", "addr"], 2, 1)?;
     let py = this.py();
     let body = this.body();
-    let Some(data) = data else { return Ok(none(py)) };
-    let data = data_of(data)?;
+    let Some(given) = data else { return Ok(none(py)) };
+    let data = data_of(given)?;
     if data.is_empty() && !compat::SENDS_EMPTY_DATAGRAMS {
         return Ok(none(py));
     }
@@ -72,6 +72,13 @@ fn sendto<'py>(this: &Bound<'py, DatagramTransport>, args: Args<'_, 'py>) -> Ret
             return Ok(none(py));
         }
     };
+    if body.queue.borrow().is_empty() {
+        if gathering::take(this, given, &data, &target)? {
+            return Ok(none(py));
+        }
+        // What only Python can send comes after what is gathered.
+        gathering::leave_now(this)?;
+    }
     if body.queue.borrow().is_empty() {
         match transmit(this, &data, &target) {
             Sent::Yes => return Ok(none(py)),
@@ -113,7 +120,12 @@ fn target_of(this: &Bound<'_, DatagramTransport>, address: Option<&Bound<'_, PyA
     }
     let fixed = body.address.get_or_none(this.py());
     let address = address.unwrap_or(&fixed);
-    let Some(known) = body.family.get().and_then(|family| addresses::parse(family, address)) else {
+    // Most datagrams answer the one that was received last.
+    let known = body
+        .senders
+        .last(address)
+        .or_else(|| addresses::parse(body.family.get()?, address));
+    let Some(known) = known else {
         return Ok(Target::Other(Owned::new(address)));
     };
     audit_address(c"socket.sendto", &body.socket.get_or_none(this.py()), address)?;
@@ -217,7 +229,7 @@ pub fn writable(this: &Bound<'_, DatagramTransport>, event_loop: &Bound<'_, Loop
 
 /// As `failed`, where nobody but the loop's exception handler hears what the protocol raises.
 #[cold]
-fn report_failure(this: &Bound<'_, DatagramTransport>, event_loop: &Bound<'_, Loop>, error: PyErr) -> PyResult<()> {
+pub fn report_failure(this: &Bound<'_, DatagramTransport>, event_loop: &Bound<'_, Loop>, error: PyErr) -> PyResult<()> {
     let py = this.py();
     let Some(protocol) = this.body().protocol.get(py) else {
         return Ok(());
