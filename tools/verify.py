@@ -27,7 +27,7 @@ from project import ROOT
 __all__ = ("PARTS",)
 
 PARTS = {
-    "rust": "cargo's tests of the crate and of the repository checks, and the tour in Rust",
+    "rust": "cargo's tests of the crate, loom's models and the repository checks, and the tour in Rust",
     "miri": "the crate's tests under Miri, where it can be had",
     "tools": "the tests of these tools",
     "debug": "reference counts, where a debug build of Python is installed",
@@ -128,7 +128,7 @@ def test_on(interpreter: Interpreter, options: argparse.Namespace) -> Iterator[O
 
 def rust() -> Part:
     """The tests that need no Python."""
-    command = ["cargo", "test", "--quiet", "-p", "aioxide", "-p", "xtask"]
+    command = ["cargo", "test", "--quiet", "-p", "aioxide", "-p", "models", "-p", "xtask"]
     return Part("tests", "rust", command)
 
 

@@ -10,6 +10,7 @@ mod descriptor;
 mod lent;
 #[cfg(feature = "tokio")]
 mod nested;
+pub(crate) mod sync;
 #[cfg(feature = "tokio")]
 mod timer;
 mod wake;

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `raw` | the memory of a task: the unsafe part |
 //! | `waker` | how threads and foreign code wake it: the unsafe part |
+//! | `atomics` | what any thread may change of it |
 //! | `state`, `children`, `registry` | what a task keeps, who runs it, where it is found |
 //! | `step` | one step, and what follows the last |
 //! | `handle` | `Task` and `AnyTask` |
@@ -18,12 +19,14 @@
 //! Counterpart: `Lib/asyncio/tasks.py`.
 
 mod as_completed;
+mod atomics;
 mod cancellable;
 mod children;
 mod gather;
 mod handle;
 mod raw;
 mod registry;
+
 mod shield;
 mod sleep;
 mod state;
