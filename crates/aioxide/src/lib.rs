@@ -111,8 +111,9 @@ pub use reports::{Report, ReportKind, SLOW_STEP};
 pub use runners::{Runner, RunnerBuilder, run};
 pub use taskgroups::{ExceptionGroup, TaskGroup, TaskGroupError};
 pub use tasks::{
-    AnyTask, AsCompleted, FutureExt, Gather, GatherAll, GatherTuple, ReturnWhen, Shield, Sleep, Task, TaskBuilder,
-    all_tasks, as_completed, create_task, current_task, gather, gather_all, shield, sleep, sleep_until, wait,
+    AnyTask, AsCompleted, FutureExt, Gather, GatherAll, GatherAllTuple, GatherTuple, ReturnWhen, Shield, Sleep, Task,
+    TaskBuilder, all_tasks, as_completed, create_task, current_task, gather, gather_all, shield, sleep, sleep_until,
+    wait,
 };
 pub use threads::{ThreadPoolExecutor, run_in_executor, to_thread};
 pub use timeouts::{Timeout, timeout, timeout_at, wait_for};

@@ -36,7 +36,7 @@ mod waker;
 
 pub use as_completed::{AsCompleted, as_completed};
 pub use cancellable::FutureExt;
-pub use gather::{Gather, GatherAll, GatherTuple, gather, gather_all};
+pub use gather::{Gather, GatherAll, GatherAllTuple, GatherTuple, gather, gather_all};
 pub use handle::{AnyTask, Task, TaskBuilder, all_tasks, create_task, current_task};
 pub use shield::{Shield, shield};
 pub use sleep::{Sleep, sleep, sleep_until};
