@@ -44,6 +44,6 @@ pub use wait::{ReturnWhen, wait};
 
 pub(crate) use raw::{Children, Finish, Output, TaskRef};
 pub(crate) use registry::Registry;
-pub(crate) use state::{Home, TaskState};
+pub(crate) use state::{Home, TaskState, push_waker};
 pub(crate) use step::{Step, step, step_child, tell_end};
 pub(crate) use waker::{LocalWaker, Remote};

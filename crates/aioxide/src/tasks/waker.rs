@@ -100,6 +100,11 @@ impl LocalWaker {
         }
     }
 
+    /// Whether it wakes a task that has ended: who keeps a list of wakers may forget it.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(self, LocalWaker::Task(task) if task.is_over())
+    }
+
     #[inline]
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
         match self {
