@@ -96,10 +96,15 @@ fn a_panic_that_nobody_retrieves_is_reported() {
         sleep(ZERO).await.unwrap();
         assert!(kept.panicked());
         drop(kept);
+        // Asking a task that has not ended is not seeing its end.
+        let mut asked = create_task(async { panic!("three") });
+        assert!(asked.result().is_none() && aioxide::wait_for(aioxide::shield(&mut asked), ZERO).await.is_err());
+        sleep(ZERO).await.unwrap();
+        drop(asked);
     });
     let reports = reports.borrow();
-    assert_eq!(reports.len(), 2, "{reports:?}");
-    assert!(reports[0].contains("one") && reports[1].contains("two"));
+    assert_eq!(reports.len(), 3, "{reports:?}");
+    assert!(reports[0].contains("one") && reports[1].contains("two") && reports[2].contains("three"));
 }
 
 #[test]
