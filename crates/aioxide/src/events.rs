@@ -392,6 +392,16 @@ impl Loop {
         }
     }
 
+    /// Stops a test that would hang: nothing is ready, no timer is set, and nobody else holds what could wake a task.
+    pub(crate) fn assert_can_be_woken(&self) {
+        if self.foreign_wakers() > 0 || !self.inbox.is_empty() {
+            return;
+        }
+        let names = self.all_tasks().into_iter().map(|task| task.state().name());
+        let names: Vec<_> = std::iter::once(Rc::from("the main task")).chain(names).collect();
+        panic!("deadlock: nothing can wake {}", names.join(", "));
+    }
+
     pub(crate) fn is_virtual(&self) -> bool {
         matches!(self.engine.borrow().clock(), Clock::Manual(_))
     }

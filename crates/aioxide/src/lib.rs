@@ -120,7 +120,8 @@ pub use timeouts::{Timeout, timeout, timeout_at, wait_for};
 pub use timers::{TimerKey, Timers};
 pub use watchdog::{Watchdog, watch};
 
-/// The chapter on Rust in `docs/`, so that its examples are compiled and run.
+/// The chapters on Rust in `docs/`, so that their examples are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/rust.md")]
-struct Chapter;
+#[doc = include_str!("../../../docs/rust-side-by-side.md")]
+struct Chapters;

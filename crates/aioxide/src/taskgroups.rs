@@ -400,7 +400,8 @@ impl<E, T> Scope<'_, '_, E, T> {
         }
     }
 
-    /// Runs the children that are ready now.
+    /// Runs the children that are ready now. When one fails, those behind it have their turn all the same, as in
+    /// asyncio, where the group hears of a failure in the next turn of the loop.
     fn run_children(&self) {
         let inner = &self.group.inner;
         for _ in 0..inner.children.queue().len() {
@@ -410,9 +411,6 @@ impl<E, T> Scope<'_, '_, E, T> {
             let step = with_current(|running| running.map(|running| step_child(running, &inner.children, &child)));
             if let Some(Step::Ended(Some(panicked))) = step {
                 inner.panics.borrow_mut().push(panicked);
-            }
-            if inner.phase.get() == Phase::Open && inner.has_failed() {
-                inner.abort();
             }
         }
     }
