@@ -190,7 +190,9 @@ impl Loop {
     pub(crate) fn in_task<R>(&self, task: &TaskRef, body: impl FnOnce() -> R) -> R {
         self.context.swap(&task.state().context);
         self.probe.step();
+        let outer = self.probe.enter_task(Some(task.state().id));
         let result = self.current.during(Some(task), || self.block.during(None, body));
+        self.probe.enter_task(outer);
         self.context.swap(&task.state().context);
         result
     }

@@ -168,3 +168,30 @@ fn the_watchdog_reports_a_block_once_while_it_lasts() {
         assert!(reports.try_recv().is_err());
     });
 }
+
+#[test]
+fn a_probe_says_which_task_runs_to_every_thread() {
+    aioxide::run(async {
+        let probe = get_running_loop().probe();
+        let look = move || {
+            let probe = std::sync::Arc::clone(&probe);
+            std::thread::spawn(move || probe.task()).join().unwrap()
+        };
+        let own = aioxide::current_task().unwrap().id();
+        assert_eq!(look(), Some(own));
+        let group = aioxide::TaskGroup::<()>::scope(async |group| {
+            let child = group.create_task(async { Ok(look()) });
+            assert_eq!(look(), Some(own));
+            let id = child.id();
+            assert_eq!(child.await.unwrap(), Some(id));
+            assert_eq!(look(), Some(own));
+            Ok(())
+        });
+        group.await.unwrap();
+        let seen = Future::new();
+        let tell = seen.clone();
+        let from_callback = look.clone();
+        get_running_loop().call_soon(move || tell.set_result(from_callback()).unwrap());
+        assert_eq!(seen.await, Ok(None));
+    });
+}
