@@ -385,7 +385,7 @@ fn a_cancelled_gather_waits_for_the_clean_up_of_all() {
 /// Works for some turns and milliseconds.
 async fn labour(number: u32, mut random: Random) -> u32 {
     for _ in 0..random.below(4) {
-        sleep(MILLISECOND * random.below(2)).await.unwrap();
+        sleep(MILLISECOND * random.below(2)).await.expect("nobody cancels it");
     }
     number
 }
