@@ -90,6 +90,19 @@ impl<'env, E> TaskGroup<'env, E> {
     ///     assert_eq!(tasks[1].result(), Some(&6));
     /// });
     /// ```
+    ///
+    /// What ends with the body is not outside of it, and the compiler says so:
+    /// ```compile_fail,E0597
+    /// use aioxide::{Cancelled, TaskGroup, run};
+    ///
+    /// let group = TaskGroup::<Cancelled>::scope(async |group| {
+    ///     let inside = String::from("inside");
+    ///     let name = &inside;
+    ///     group.create_task(async move { Ok(name.len()) });
+    ///     Ok(())
+    /// });
+    /// run(group).unwrap();
+    /// ```
     pub async fn scope<B, T>(body: B) -> Result<T, TaskGroupError<E>>
     where
         B: AsyncFnOnce(TaskGroup<'env, E>) -> Result<T, E>,
