@@ -56,5 +56,5 @@ fmt: ## format Rust and Python
 
 docs: ## build the Rust documentation and run the snippets of README and docs/
 	@python="$$($(READY))" && \
-	RUSTDOCFLAGS="-D warnings" PYO3_PYTHON="$$python" cargo doc --no-deps --workspace --exclude xtask && \
+	RUSTDOCFLAGS="-D warnings" PYO3_PYTHON="$$python" cargo doc --no-deps --workspace --exclude models --exclude xtask && \
 	"$$python" tools/snippets.py

@@ -78,7 +78,7 @@ def sources() -> Iterator[Path]:
         if (ROOT / name).exists():
             yield ROOT / name
     for crate in (ROOT / "crates").iterdir():
-        if crate.name != "xtask":
+        if crate.name not in ("models", "xtask"):
             yield from (path for path in crate.rglob("*") if path.suffix in (".rs", ".toml"))
 
 

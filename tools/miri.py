@@ -24,6 +24,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "timeouts": (),
     "queues": (),
     "locks": (),
+    "threads": (),
+    "wakeups": (),
     # It leaks on purpose.
     "taskgroups": ("a_leaked_scope_never_runs_its_children_again",),
 }

@@ -27,7 +27,7 @@ from project import BUILD_ROOT, ROOT
 __all__ = ("PARTS",)
 
 PARTS = {
-    "rust": "cargo's tests of the crate and of the repository checks, and the tour in Rust",
+    "rust": "cargo's tests of the crate, loom's models, the bridge's examples, the repository checks, the tour in Rust",
     "miri": "the crate's tests under Miri, where it can be had",
     "tools": "the tests of these tools",
     "debug": "reference counts, where a debug build of Python is installed",
@@ -60,6 +60,7 @@ def main() -> int:
     if "rust" in options.only:
         outcomes.append(play(rust()))
         outcomes.append(play(extension_units(found[-1])))
+        outcomes.append(play(bridge(found[-1])))
         outcomes.append(play(Part("tour", "rust", [sys.executable, "tools/rust_examples.py"])))
     if "miri" in options.only:
         outcomes.append(play(Part("miri", "rust", [sys.executable, "tools/miri.py"])))
@@ -129,7 +130,7 @@ def test_on(interpreter: Interpreter, options: argparse.Namespace) -> Iterator[O
 
 def rust() -> Part:
     """The tests that need no Python."""
-    command = ["cargo", "test", "--quiet", "-p", "aioxide", "-p", "xtask"]
+    command = ["cargo", "test", "--quiet", "-p", "aioxide", "-p", "models", "-p", "xtask"]
     return Part("tests", "rust", command)
 
 
@@ -148,6 +149,12 @@ def extension_units(interpreter: Interpreter) -> Part:
         "CARGO_TARGET_DIR": str(BUILD_ROOT / "units"),
     }
     return Part("units", "rust", command, environment)
+
+
+def bridge(interpreter: Interpreter) -> Part:
+    """The examples in the documentation of the bridge; tests/test_extension.py has its tests."""
+    command = ["cargo", "test", "--quiet", "--doc", "-p", "aioxide-pyo3", "-p", "aioxide-pyo3-macros"]
+    return Part("bridge", "rust", command, {"PYO3_PYTHON": str(interpreter.path)})
 
 
 def tools(interpreter: Interpreter) -> Part:

@@ -1,6 +1,7 @@
 //! `#[aioxide_pyo3::pyfunction]`; documented there.
 
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
@@ -12,6 +13,17 @@ use syn::{Error, FnArg, ItemFn, ReturnType, Type, parse_macro_input};
 /// What stands in the parentheses is `pyo3::pyfunction`'s: `signature = (…)`, `name = "…"`. Arguments are owned
 /// (`String`, `Vec<u8>`, `Py<PyAny>`): the coroutine outlives the call. The result is `PyResult<T>`, or `T` for
 /// what cannot fail.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// /// `await nap(0.5)` in Python.
+/// #[aioxide_pyo3::pyfunction(signature = (seconds=1.0))]
+/// async fn nap(seconds: f64) -> &'static str {
+///     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+///     "rested"
+/// }
+/// ```
 #[proc_macro_attribute]
 pub fn pyfunction(options: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as ItemFn);

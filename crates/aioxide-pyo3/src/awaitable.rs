@@ -22,6 +22,23 @@ use crate::wake::running_loop;
 ///
 /// # Errors
 /// RuntimeError without a running loop; TypeError if it cannot be awaited.
+///
+/// # Examples
+/// ```no_run
+/// use pyo3::prelude::*;
+///
+/// /// `await twice(fetch)` in Python: awaits `fetch()` two times, and adds.
+/// #[aioxide_pyo3::pyfunction]
+/// async fn twice(fetch: Py<PyAny>) -> PyResult<i64> {
+///     let mut sum = 0;
+///     for _ in 0..2 {
+///         let future = Python::attach(|py| aioxide_pyo3::py_into_future(&fetch.bind(py).call0()?))?;
+///         let value = future.await?;
+///         sum += Python::attach(|py| value.extract::<i64>(py))?;
+///     }
+///     Ok(sum)
+/// }
+/// ```
 pub fn py_into_future(awaitable: &Bound<'_, PyAny>) -> PyResult<PyFuture> {
     let py = awaitable.py();
     let event_loop = running_loop(py)?;
@@ -39,6 +56,16 @@ pub fn py_into_future(awaitable: &Bound<'_, PyAny>) -> PyResult<PyFuture> {
 }
 
 /// What [`py_into_future`] returns.
+///
+/// # Examples
+/// ```no_run
+/// use aioxide_pyo3::{PyFuture, py_into_future};
+/// use pyo3::prelude::*;
+///
+/// fn sleep(py: Python<'_>, seconds: f64) -> PyResult<PyFuture> {
+///     py_into_future(&py.import("asyncio")?.call_method1("sleep", (seconds,))?)
+/// }
+/// ```
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct PyFuture {
     future: Py<PyAny>,

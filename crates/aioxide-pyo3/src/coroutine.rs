@@ -39,6 +39,20 @@ type Erased = Pin<Box<dyn Future<Output = PyResult<Py<PyAny>>>>>;
 ///
 /// # Errors
 /// None by itself. Awaited: what the future returns; RuntimeError if it panics, with the panic's message.
+///
+/// # Examples
+/// ```no_run
+/// use pyo3::prelude::*;
+/// use tokio::net::TcpStream;
+///
+/// /// `await can_connect("localhost", 80)` in Python.
+/// #[pyfunction]
+/// fn can_connect(py: Python<'_>, host: String, port: u16) -> PyResult<Bound<'_, PyAny>> {
+///     aioxide_pyo3::future_into_py(py, async move {
+///         Ok(TcpStream::connect((host.as_str(), port)).await.is_ok())
+///     })
+/// }
+/// ```
 pub fn future_into_py<'py, F, T>(py: Python<'py>, future: F) -> PyResult<Bound<'py, PyAny>>
 where
     F: Future<Output = PyResult<T>> + 'static,
@@ -51,6 +65,17 @@ where
 ///
 /// # Errors
 /// As [`future_into_py`].
+///
+/// # Examples
+/// ```no_run
+/// use pyo3::prelude::*;
+///
+/// #[pyfunction]
+/// fn answer(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+///     // Forgotten, it is: coroutine 'answer' was never awaited.
+///     aioxide_pyo3::named_future_into_py(py, "answer", async { Ok(42) })
+/// }
+/// ```
 pub fn named_future_into_py<'py, F, T>(py: Python<'py>, name: &'static str, future: F) -> PyResult<Bound<'py, PyAny>>
 where
     F: Future<Output = PyResult<T>> + 'static,

@@ -60,3 +60,8 @@ pub use aioxide_pyo3_macros::pyfunction;
 pub use awaitable::{PyFuture, py_into_future};
 pub use coroutine::{future_into_py, named_future_into_py};
 pub use stream::{PyStream, py_into_stream, stream_into_py};
+
+/// The chapter in `docs/`, so that its examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rust-extensions.md")]
+struct Chapter;

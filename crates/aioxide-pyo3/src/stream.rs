@@ -26,6 +26,18 @@ type Erased = Pin<Box<dyn Stream<Item = PyResult<Py<PyAny>>>>>;
 ///
 /// # Errors
 /// An `Err` item is raised by the iteration.
+///
+/// # Examples
+/// ```no_run
+/// use futures_util::stream;
+/// use pyo3::prelude::*;
+///
+/// /// `async for number in count(3)` in Python.
+/// #[pyfunction]
+/// fn count(py: Python<'_>, end: u32) -> PyResult<Bound<'_, PyAny>> {
+///     aioxide_pyo3::stream_into_py(py, stream::iter((0..end).map(Ok)))
+/// }
+/// ```
 pub fn stream_into_py<'py, S, T>(py: Python<'py>, stream: S) -> PyResult<Bound<'py, PyAny>>
 where
     S: Stream<Item = PyResult<T>> + 'static,
@@ -108,6 +120,19 @@ impl RustIterator {
 ///
 /// # Errors
 /// TypeError if it is not asynchronously iterable. What the iteration raises is the last item.
+///
+/// # Examples
+/// ```no_run
+/// use futures_util::TryStreamExt;
+/// use pyo3::prelude::*;
+///
+/// /// `await first(iterable)` in Python.
+/// #[pyfunction]
+/// fn first<'py>(py: Python<'py>, iterable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+///     let mut items = aioxide_pyo3::py_into_stream(iterable)?;
+///     aioxide_pyo3::named_future_into_py(py, "first", async move { items.try_next().await })
+/// }
+/// ```
 pub fn py_into_stream(iterable: &Bound<'_, PyAny>) -> PyResult<PyStream> {
     Ok(PyStream {
         iterator: Some(iterable.call_method0("__aiter__")?.unbind()),
@@ -116,6 +141,16 @@ pub fn py_into_stream(iterable: &Bound<'_, PyAny>) -> PyResult<PyStream> {
 }
 
 /// What [`py_into_stream`] returns.
+///
+/// # Examples
+/// ```no_run
+/// use aioxide_pyo3::{PyStream, py_into_stream};
+/// use pyo3::prelude::*;
+///
+/// fn lines(reader: &Bound<'_, PyAny>) -> PyResult<PyStream> {
+///     py_into_stream(reader) // An asyncio.StreamReader iterates over its lines.
+/// }
+/// ```
 #[must_use = "streams do nothing unless they are polled"]
 pub struct PyStream {
     /// Empty when it has ended.

@@ -15,7 +15,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Wake;
 use std::thread::ThreadId;
@@ -48,7 +48,9 @@ impl Signal {
 
     /// The coroutine is about to be polled: what woke it is dealt with.
     pub fn begin_poll(&self) {
-        self.woken.store(false, Ordering::SeqCst);
+        // An exchange and not a store: whatever a thread did that found the flag raised, and so told nobody, is
+        // visible to the poll.
+        self.woken.swap(false, Ordering::SeqCst);
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Option<Py<PyAny>>> {
@@ -77,7 +79,9 @@ impl Wake for Signal {
         if self.woken.swap(true, Ordering::SeqCst) {
             return;
         }
-        // Before the first `Pending` there is no inbox, and nothing waits: the end of the poll sees `woken`.
+        // Before the first `Pending` there is no inbox, and nothing waits: the end of the poll sees `woken`. Each
+        // side writes its own and reads the other's; with both fences one of them sees what the other wrote.
+        fence(Ordering::SeqCst);
         let Some(inbox) = self.inbox.get().cloned() else {
             return;
         };
@@ -224,6 +228,7 @@ impl Hub {
         let inbox = self.inbox(&event_loop)?;
         // It may be known from an earlier wait.
         drop(signal.inbox.set(Arc::clone(inbox)));
+        fence(Ordering::SeqCst);
         let future = event_loop.call_method0(pyo3::intern!(py, "create_future"))?;
         future.setattr(pyo3::intern!(py, "_asyncio_future_blocking"), true)?;
         let before = signal.waiting().replace(future.clone().unbind());

@@ -1,6 +1,6 @@
-//! asyncio's model in Rust beside bare tokio (a `LocalRuntime`) and smol's
-//! `LocalExecutor`: `cargo bench -p aioxide --bench tasks`. Every program is run to its end on a loop that
-//! is there already; a time is that of the whole program.
+//! asyncio's model in Rust beside bare tokio (a `LocalRuntime`), smol's `LocalExecutor` and async-std's local tasks:
+//! `cargo bench -p aioxide --bench tasks`. Every program is run to its end on a loop that is there already; a time
+//! is that of the whole program.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -22,10 +22,17 @@ const SWITCHING: usize = 100;
 const TURNS: usize = 100;
 
 /// One row: the same program for each.
-fn row<A, T, S>(criterion: &mut Criterion, name: &str, ours: impl Fn() -> A, tokios: impl Fn() -> T, smols: S)
-where
+fn row<A, T, S, D>(
+    criterion: &mut Criterion,
+    name: &str,
+    ours: impl Fn() -> A,
+    tokios: impl Fn() -> T,
+    smols: S,
+    stds: impl Fn() -> D,
+) where
     A: Future<Output = ()>,
     T: Future<Output = ()>,
+    D: Future<Output = ()>,
     S: for<'a> Fn(&'a Rc<LocalExecutor<'static>>) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>,
 {
     let mut group = criterion.benchmark_group(name);
@@ -41,6 +48,10 @@ where
     let executor = Rc::new(LocalExecutor::new());
     group.bench_function("smol", |bencher| {
         bencher.iter(|| async_io::block_on(executor.run(smols(&executor))));
+    });
+
+    group.bench_function("async-std", |bencher| {
+        bencher.iter(|| async_std::task::block_on(stds()));
     });
     group.finish();
 }
@@ -65,6 +76,12 @@ fn spawn_join(criterion: &mut Criterion) {
                     assert_eq!(executor.spawn(async move { black_box(number) }).await, number);
                 }
             })
+        },
+        || async {
+            for number in 0..TASKS {
+                let task = async_std::task::spawn_local(async move { black_box(number) });
+                assert_eq!(task.await, number);
+            }
         },
     );
 }
@@ -117,6 +134,20 @@ fn switch(criterion: &mut Criterion) {
                 }
             })
         },
+        || async {
+            let tasks: Vec<_> = (0..SWITCHING)
+                .map(|_| {
+                    async_std::task::spawn_local(async {
+                        for _ in 0..TURNS {
+                            async_std::task::yield_now().await;
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await;
+            }
+        },
     );
 }
 
@@ -138,6 +169,10 @@ fn timers(criterion: &mut Criterion) {
                 let sleeps = (0..TASKS).map(|number| async_io::Timer::after(delay(number)));
                 join_all(sleeps).await;
             })
+        },
+        move || async move {
+            let sleeps = (0..TASKS).map(|number| async_std::task::sleep(delay(number)));
+            join_all(sleeps).await;
         },
     );
     row(
@@ -162,6 +197,12 @@ fn timers(criterion: &mut Criterion) {
                     assert!(futures_util::poll!(sleep.as_mut()).is_pending());
                 }
             })
+        },
+        || async {
+            for _ in 0..TASKS {
+                let mut sleep = std::pin::pin!(async_std::task::sleep(Duration::from_secs(60)));
+                assert!(futures_util::poll!(sleep.as_mut()).is_pending());
+            }
         },
     );
 }
@@ -217,6 +258,21 @@ fn queue(criterion: &mut Criterion) {
                 echo.await;
             })
         },
+        || async {
+            let (to, theirs) = async_std::channel::bounded(1);
+            let (back, from) = async_std::channel::bounded(1);
+            let echo = async_std::task::spawn_local(async move {
+                for _ in 0..TASKS {
+                    let item: usize = theirs.recv().await.expect("nobody closes it");
+                    back.send(item).await.expect("nobody closes it");
+                }
+            });
+            for number in 0..TASKS {
+                to.send(number).await.expect("nobody closes it");
+                assert_eq!(from.recv().await.ok(), Some(number));
+            }
+            echo.await;
+        },
     );
 }
 
@@ -241,6 +297,12 @@ fn gather(criterion: &mut Criterion) {
                     .collect();
                 assert_eq!(join_all(tasks).await.len(), TASKS);
             })
+        },
+        || async {
+            let tasks: Vec<_> = (0..TASKS)
+                .map(|number| async_std::task::spawn_local(async move { black_box(number) }))
+                .collect();
+            assert_eq!(join_all(tasks).await.len(), TASKS);
         },
     );
 }
@@ -276,6 +338,14 @@ fn task_group(criterion: &mut Criterion) {
                     assert!(result.is_ok());
                 }
             })
+        },
+        || async {
+            let mut set: FuturesUnordered<_> = (0..TASKS)
+                .map(|number| async_std::task::spawn_local(async move { Ok::<_, ()>(black_box(number)) }))
+                .collect();
+            while let Some(result) = set.next().await {
+                assert!(result.is_ok());
+            }
         },
     );
 }

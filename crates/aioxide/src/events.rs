@@ -43,7 +43,9 @@ use crate::engine::Engine;
 use crate::exceptions::{Cancelled, Panicked, TaskError};
 use crate::inbox::Inbox;
 use crate::poller::{Event, Poller};
+use crate::probe::Probe;
 use crate::reports::{Report, ReportKind, SLOW_STEP};
+use crate::sys::Lent;
 use crate::sys::current::enter;
 use crate::tasks::{Children, LocalWaker, Output, Registry, Remote, TaskRef, TaskState, step, step_child};
 use crate::threads::Threads;
@@ -56,9 +58,10 @@ pub(crate) struct Loop {
     engine: RefCell<Engine<Entry, Remote>>,
     inbox: Arc<Inbox<Remote>>,
     arrivals: RefCell<VecDeque<Remote>>,
-    current: RefCell<Option<TaskRef>>,
+    probe: Arc<Probe>,
+    current: Lent<TaskRef>,
     /// The innermost block that can be cancelled by itself.
-    block: RefCell<Option<Rc<CancelState>>>,
+    block: Lent<Rc<CancelState>>,
     context: RefCell<Context>,
     tasks: RefCell<Registry<TaskRef>>,
     next_id: Cell<u64>,
@@ -73,15 +76,16 @@ pub(crate) struct Loop {
 impl Loop {
     pub(crate) fn new(policy: PollPolicy, clock: Clock, strict: Strictness) -> io::Result<Rc<Loop>> {
         let engine: Engine<Entry, Remote> = Engine::open(policy, clock)?;
-        let inbox = Arc::clone(engine.inbox());
+        let (inbox, probe) = (Arc::clone(engine.inbox()), Arc::clone(engine.probe()));
         Ok(Rc::new_cyclic(|this| Loop {
             this: Weak::clone(this),
             engine: RefCell::new(engine),
             threads: Threads::new(),
             inbox,
             arrivals: RefCell::new(VecDeque::new()),
-            current: RefCell::new(None),
-            block: RefCell::new(None),
+            probe,
+            current: Lent::new(),
+            block: Lent::new(),
             context: RefCell::new(Context::new()),
             tasks: RefCell::new(Registry::new()),
             next_id: Cell::new(1),
@@ -181,53 +185,59 @@ impl Loop {
         self.tasks.borrow().iter().cloned().collect()
     }
 
-    /// Makes `task` the current one, in its own context; returns what was current.
+    /// Calls `body` as a step of `task`: in its context, and with it as the current task.
     #[inline]
-    pub(crate) fn enter_task(&self, task: &TaskRef) -> Outer {
-        let outer = Outer {
-            task: self.current.replace(Some(task.clone())),
-            block: self.block.take(),
-        };
+    pub(crate) fn in_task<R>(&self, task: &TaskRef, body: impl FnOnce() -> R) -> R {
         self.context.swap(&task.state().context);
-        self.engine.borrow().probe().step();
-        outer
+        self.probe.step();
+        let outer = self.probe.enter_task(Some(task.state().id));
+        let result = self.current.during(Some(task), || self.block.during(None, body));
+        self.probe.enter_task(outer);
+        self.context.swap(&task.state().context);
+        result
     }
 
-    /// Makes what was current before `task` current again.
+    /// Calls `body` inside of a block of the current task that can be cancelled by itself.
     #[inline]
-    pub(crate) fn leave_task(&self, task: &TaskRef, outer: Outer) {
-        self.context.swap(&task.state().context);
-        let block = self.block.replace(outer.block);
-        let task = self.current.replace(outer.task);
-        drop((block, task));
-    }
-
-    /// Makes a block of the current task the innermost one; returns the former.
-    pub(crate) fn enter_block(&self, block: Option<Rc<CancelState>>) -> Option<Rc<CancelState>> {
-        self.block.replace(block)
+    pub(crate) fn in_block<R>(&self, block: &Rc<CancelState>, body: impl FnOnce() -> R) -> R {
+        self.block.during(Some(block), body)
     }
 
     pub(crate) fn current_task(&self) -> Option<TaskRef> {
-        self.current.borrow().clone()
+        self.current.with(|task| task.cloned())
     }
 
+    #[inline]
     pub(crate) fn is_current(&self, task: &TaskRef) -> bool {
-        self.current.borrow().as_ref() == Some(task)
+        self.current.with(|current| current == Some(task))
     }
 
     /// Returns the innermost thing that can be cancelled around the running code.
     #[inline]
     pub(crate) fn cancel_ref(&self) -> Option<CancelRef> {
-        if let Some(block) = &*self.block.borrow() {
-            return Some(CancelRef::Block(Rc::clone(block)));
-        }
-        self.current.borrow().clone().map(CancelRef::Task)
+        let block = self.block.with(|block| block.cloned().map(CancelRef::Block));
+        block.or_else(|| self.current_task().map(CancelRef::Task))
+    }
+
+    /// Lends the state of [`Loop::cancel_ref`].
+    #[inline]
+    pub(crate) fn with_cancel_state<R>(&self, body: impl FnOnce(Option<&CancelState>) -> R) -> R {
+        self.block.with(|block| match block {
+            Some(block) => body(Some(block)),
+            None => self.current.with(|task| body(task.map(|task| &task.state().cancel))),
+        })
     }
 
     /// Whether a waker is that of the current task itself.
     #[inline]
     pub(crate) fn is_own_waker(&self, waker: &Waker) -> bool {
-        self.current.borrow().as_ref().is_some_and(|task| task.is_waker(waker))
+        self.current.with(|task| task.is_some_and(|task| task.is_waker(waker)))
+    }
+
+    /// Puts the current task at the end of the queue, as its waker does.
+    #[inline]
+    pub(crate) fn schedule_current(&self) {
+        self.current.with(|task| task.map(|task| task.schedule_in(self)));
     }
 
     pub(crate) const fn context(&self) -> &RefCell<Context> {
@@ -241,7 +251,7 @@ impl Loop {
         let mut pass = {
             let mut engine = self.engine.borrow_mut();
             engine.begin_run();
-            engine.probe().enter_callbacks();
+            self.probe.enter_callbacks();
             engine.ready_len()
         };
         // What became ready in a pass waits for the next: `base_events._run_once` has the same rule.
@@ -251,13 +261,15 @@ impl Loop {
                 let Some(entry) = self.engine.borrow_mut().pop() else {
                     break;
                 };
+                // The main task and callbacks end a run; another task never does.
+                let is_task = matches!(entry, Entry::Task(_));
                 self.run_entry(entry, root);
                 is_spent |= self.engine.borrow_mut().budget.should_poll();
                 if crate::hosting::must_yield() {
                     is_spent = true;
                     break;
                 }
-                if is_done() {
+                if !is_task && is_done() {
                     break;
                 }
             }
@@ -266,7 +278,7 @@ impl Loop {
             }
             pass = self.engine.borrow().ready_len();
         }
-        self.engine.borrow().probe().leave_callbacks();
+        self.probe.leave_callbacks();
     }
 
     #[inline]
@@ -302,7 +314,7 @@ impl Loop {
     }
 
     fn run_callback(&self, callback: impl FnOnce()) {
-        self.engine.borrow().probe().step();
+        self.probe.step();
         if let Err(payload) = catch_unwind(AssertUnwindSafe(callback)) {
             self.report(&Report::new(ReportKind::Callback(Panicked::new(payload)), None));
         }
@@ -382,6 +394,16 @@ impl Loop {
         }
     }
 
+    /// Stops a test that would hang: nothing is ready, no timer is set, and nobody else holds what could wake a task.
+    pub(crate) fn assert_can_be_woken(&self) {
+        if self.foreign_wakers() > 0 || !self.inbox.is_empty() {
+            return;
+        }
+        let names = self.all_tasks().into_iter().map(|task| task.state().name());
+        let names: Vec<_> = std::iter::once(Rc::from("the main task")).chain(names).collect();
+        panic!("deadlock: nothing can wake {}", names.join(", "));
+    }
+
     pub(crate) fn is_virtual(&self) -> bool {
         matches!(self.engine.borrow().clock(), Clock::Manual(_))
     }
@@ -390,8 +412,8 @@ impl Loop {
         Arc::clone(self.engine.borrow().poller())
     }
 
-    pub(crate) fn probe(&self) -> Arc<crate::probe::Probe> {
-        Arc::clone(self.engine.borrow().probe())
+    pub(crate) fn probe(&self) -> Arc<Probe> {
+        Arc::clone(&self.probe)
     }
 
     #[cold]
@@ -452,9 +474,7 @@ impl Loop {
         self.enter(|| {
             let error = TaskError::Cancelled(Cancelled::new(Some("the loop is closed")));
             for task in self.all_tasks() {
-                let outer = self.enter_task(&task);
-                task.abandon(error.clone());
-                self.leave_task(&task, outer);
+                self.in_task(&task, || task.abandon(error.clone()));
                 crate::tasks::tell_end(&task);
                 self.forget(&task);
                 task.drop_unwanted_output();
@@ -521,12 +541,6 @@ impl Entry {
 
 /// The engine's own reference to the inbox, and the loop's.
 const OWN_INBOX_REFERENCES: usize = 2;
-
-/// What was current around a step.
-pub(crate) struct Outer {
-    task: Option<TaskRef>,
-    block: Option<Rc<CancelState>>,
-}
 
 /// Whether a loop reports what is likely to be a mistake: asyncio's debug mode.
 ///

@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 use crate::cancellation::Checkpoint;
 use crate::exceptions::{Cancelled, Delivery, InvalidStateError};
 use crate::sys::current::with_current;
-use crate::tasks::LocalWaker;
+use crate::tasks::{LocalWaker, push_waker};
 
 /// A result that comes later. Copies of it are the same future: one waits, another sets the result.
 ///
@@ -230,16 +230,27 @@ impl<T: Clone> Future<T> {
             self.cancel_with_delivery(Delivery::new(message));
             return self.poll_result(&mut Checkpoint::new(), context);
         }
-        if let State::Pending(listeners) = &mut *self.state.borrow_mut()
-            && !listeners.waiting.iter().any(|known| known.will_wake(context.waker()))
-        {
-            listeners.waiting.push(LocalWaker::new(context.waker()));
-        }
+        let stale = self.wait_for_end(context);
+        drop(stale);
         if let Some(message) = checkpoint.suspend_or_request(context) {
             self.cancel_with_delivery(Delivery::new(message));
             return self.poll_result(&mut Checkpoint::new(), context);
         }
         Poll::Pending
+    }
+}
+
+impl<T> Future<T> {
+    /// Sees to it that who polls is woken at the end. Returns what is to be released.
+    fn wait_for_end(&self, context: &Context<'_>) -> Vec<LocalWaker> {
+        match &mut *self.state.borrow_mut() {
+            State::Pending(Listeners { waiting, .. })
+                if !waiting.iter().any(|known| known.will_wake(context.waker())) =>
+            {
+                push_waker(waiting, LocalWaker::new(context.waker()))
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -301,4 +312,51 @@ fn call_back(callback: Box<dyn FnOnce()>) {
 fn adopt(cancelled: &Cancelled) {
     let delivery = Arc::clone(cancelled.delivery());
     with_current(|running| running?.cancel_ref()).inspect(|owner| owner.adopt(delivery));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{create_task, run, sleep};
+
+    #[test]
+    fn who_gave_up_waiting_is_forgotten() {
+        run(async {
+            let never = Future::<()>::new();
+            for _ in 0..1000 {
+                let future = never.clone();
+                let gives_up = create_task(async move {
+                    let mut waits = future.into_future();
+                    std::future::poll_fn(|context| Poll::Ready(waits.as_mut().poll(context).is_pending())).await
+                });
+                assert!(gives_up.await.unwrap());
+            }
+            let State::Pending(listeners) = &*never.state.borrow() else {
+                panic!("nobody set a result");
+            };
+            assert!(listeners.waiting.len() < 16);
+        });
+    }
+
+    #[test]
+    fn who_gave_up_waiting_for_a_task_is_forgotten() {
+        static NOTE: crate::ContextVar<Rc<()>> = crate::ContextVar::new("note");
+        run(async {
+            let lasting = Rc::new(create_task(sleep(Duration::from_secs(3600))));
+            let noted = Rc::new(());
+            for _ in 0..1000 {
+                let lasting = Rc::clone(&lasting);
+                let note = Rc::clone(&noted);
+                let gives_up = create_task(async move {
+                    NOTE.set(note);
+                    let mut waits = std::pin::pin!(lasting.join());
+                    std::future::poll_fn(|context| Poll::Ready(waits.as_mut().poll(context).is_pending())).await
+                });
+                assert!(gives_up.await.unwrap());
+            }
+            assert!(Rc::strong_count(&noted) < 16, "the contexts of tasks that are over");
+        });
+    }
 }

@@ -58,6 +58,7 @@ fn sleep_virtually(running: &Loop) -> io::Result<bool> {
     if running.wait(Some(grace(running)))? || running.jump() {
         return Ok(true);
     }
+    running.assert_can_be_woken();
     running.wait(None)
 }
 

@@ -25,15 +25,19 @@
 //! A write may arrive after the loop was woken by something else. It then ends the next wait early,
 //! once: harmless, and rare.
 //!
+//! `inbox/tests.rs` takes the steps in every order, and `crates/models` with every value that a weakly ordered
+//! processor may read.
+//!
 //! Counterpart: `BaseSelectorEventLoop._write_to_self`, which writes for every call.
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use crate::sys::WakeFd;
+use crate::sys::sync::{AtomicU8, Mutex, MutexGuard};
 
 /// A queue that any thread may add to and one loop takes from.
 ///

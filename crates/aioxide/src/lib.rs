@@ -112,15 +112,17 @@ pub use runners::{Runner, RunnerBuilder, run};
 pub use sys::prefetch;
 pub use taskgroups::{ExceptionGroup, TaskGroup, TaskGroupError};
 pub use tasks::{
-    AnyTask, AsCompleted, FutureExt, Gather, GatherAll, GatherTuple, ReturnWhen, Shield, Sleep, Task, TaskBuilder,
-    all_tasks, as_completed, create_task, current_task, gather, gather_all, shield, sleep, sleep_until, wait,
+    AnyTask, AsCompleted, FutureExt, Gather, GatherAll, GatherAllTuple, GatherTuple, ReturnWhen, Shield, Sleep, Task,
+    TaskBuilder, all_tasks, as_completed, create_task, current_task, gather, gather_all, shield, sleep, sleep_until,
+    wait,
 };
 pub use threads::{ThreadPoolExecutor, run_in_executor, to_thread};
 pub use timeouts::{Timeout, timeout, timeout_at, wait_for};
 pub use timers::{TimerKey, Timers};
 pub use watchdog::{Watchdog, watch};
 
-/// The chapter on Rust in `docs/`, so that its examples are compiled and run.
+/// The chapters on Rust in `docs/`, so that their examples are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/rust.md")]
-struct Chapter;
+#[doc = include_str!("../../../docs/rust-side-by-side.md")]
+struct Chapters;

@@ -28,6 +28,8 @@ pub struct Probe {
     polls: AtomicU64,
     asleep_nanos: AtomicU64,
     in_callbacks: AtomicBool,
+    /// The number of the task that runs; zero for none, since tasks count from one.
+    task: AtomicU64,
 }
 
 impl Probe {
@@ -43,6 +45,7 @@ impl Probe {
             polls: AtomicU64::new(0),
             asleep_nanos: AtomicU64::new(0),
             in_callbacks: AtomicBool::new(false),
+            task: AtomicU64::new(0),
         }
     }
 
@@ -58,6 +61,41 @@ impl Probe {
     #[inline]
     pub fn step(&self) {
         raise(&self.steps, 1);
+    }
+
+    /// Notes which task runs, by its number, which is not zero; returns which one ran before, further down the
+    /// stack. The loop's thread only.
+    ///
+    /// # Examples
+    /// ```
+    /// let probe = aioxide::Probe::new();
+    /// let outer = probe.enter_task(Some(7));
+    /// assert_eq!((outer, probe.task()), (None, Some(7)));
+    /// probe.enter_task(outer);
+    /// assert_eq!(probe.task(), None);
+    /// ```
+    #[inline]
+    pub fn enter_task(&self, id: Option<u64>) -> Option<u64> {
+        let outer = self.task();
+        self.task.store(id.unwrap_or(0), Ordering::Relaxed);
+        outer
+    }
+
+    /// Returns the number of the task that runs: [`AnyTask::id`](crate::AnyTask::id). `None` while a callback runs
+    /// or the loop waits. Any thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{current_task, get_running_loop, run};
+    ///
+    /// run(async {
+    ///     let id = current_task().map(|task| task.id());
+    ///     assert_eq!(get_running_loop().probe().task(), id);
+    /// });
+    /// ```
+    #[inline]
+    pub fn task(&self) -> Option<u64> {
+        Some(self.task.load(Ordering::Relaxed)).filter(|id| *id != 0)
     }
 
     /// Counts a poll that has ended. The loop's thread only.

@@ -2,19 +2,22 @@
 
 #![expect(
     unsafe_code,
-    reason = "std offers no safe way from a number to a borrowed descriptor, nor to a scoped thread-local"
+    reason = "std offers no safe way from a number to a borrowed descriptor, nor to a reference for the time of a call"
 )]
 
 pub(crate) mod current;
 mod descriptor;
+mod lent;
 #[cfg(feature = "tokio")]
 mod nested;
 mod prefetch;
+pub(crate) mod sync;
 #[cfg(feature = "tokio")]
 mod timer;
 mod wake;
 
 pub(crate) use descriptor::with_descriptor;
+pub(crate) use lent::Lent;
 #[cfg(feature = "tokio")]
 pub(crate) use nested::{NestedPoller, nest};
 pub use prefetch::prefetch;

@@ -15,14 +15,17 @@
 
 #![forbid(unsafe_code)]
 
+mod errors;
+
 use std::cell::{Cell, RefCell};
-use std::error::Error;
 use std::fmt;
 use std::future::{Future as StdFuture, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+
+pub use errors::{ExceptionGroup, TaskGroupError};
 
 use crate::cancellation::{CancelState, Checkpoint};
 use crate::exceptions::{Cancelled, Panicked, TaskError};
@@ -86,6 +89,19 @@ impl<'env, E> TaskGroup<'env, E> {
     ///     let tasks = tasks.await.unwrap();
     ///     assert_eq!(tasks[1].result(), Some(&6));
     /// });
+    /// ```
+    ///
+    /// What ends with the body is not outside of it, and the compiler says so:
+    /// ```compile_fail,E0597
+    /// use aioxide::{Cancelled, TaskGroup, run};
+    ///
+    /// let group = TaskGroup::<Cancelled>::scope(async |group| {
+    ///     let inside = String::from("inside");
+    ///     let name = &inside;
+    ///     group.create_task(async move { Ok(name.len()) });
+    ///     Ok(())
+    /// });
+    /// run(group).unwrap();
     /// ```
     pub async fn scope<B, T>(body: B) -> Result<T, TaskGroupError<E>>
     where
@@ -400,7 +416,8 @@ impl<E, T> Scope<'_, '_, E, T> {
         }
     }
 
-    /// Runs the children that are ready now.
+    /// Runs the children that are ready now. When one fails, those behind it have their turn all the same, as in
+    /// asyncio, where the group hears of a failure in the next turn of the loop.
     fn run_children(&self) {
         let inner = &self.group.inner;
         for _ in 0..inner.children.queue().len() {
@@ -410,9 +427,6 @@ impl<E, T> Scope<'_, '_, E, T> {
             let step = with_current(|running| running.map(|running| step_child(running, &inner.children, &child)));
             if let Some(Step::Ended(Some(panicked))) = step {
                 inner.panics.borrow_mut().push(panicked);
-            }
-            if inner.phase.get() == Phase::Open && inner.has_failed() {
-                inner.abort();
             }
         }
     }
@@ -439,182 +453,5 @@ impl<E, T> Scope<'_, '_, E, T> {
                 Err(TaskGroupError::Cancelled(cancelled))
             }
         }
-    }
-}
-
-/// Why a task group gave no result.
-///
-/// ```
-/// use aioxide::{Cancelled, TaskGroup, TaskGroupError, run, sleep};
-/// use std::time::Duration;
-///
-/// #[derive(Debug)]
-/// enum Error {
-///     Broken(&'static str),
-///     Cancelled(Cancelled),
-/// }
-///
-/// impl From<Cancelled> for Error {
-///     fn from(cancelled: Cancelled) -> Error {
-///         Error::Cancelled(cancelled)
-///     }
-/// }
-///
-/// run(async {
-///     let failing = TaskGroup::scope(async |group| {
-///         group.create_task(async { Ok::<_, Error>(sleep(Duration::from_secs(3600)).await?) });
-///         group.create_named_task(async { Err::<(), _>(Error::Broken("pipe")) }, "pipe".to_owned());
-///         assert_eq!(group.len(), 2);
-///         Ok(())
-///     });
-///     match failing.await {
-///         Err(TaskGroupError::Failed(errors)) => {
-///             assert!(matches!(errors.exceptions(), [Error::Broken("pipe")]) && errors.panics().is_empty());
-///         }
-///         other => panic!("{other:?}"),
-///     }
-/// });
-/// ```
-#[derive(Debug)]
-pub enum TaskGroupError<E> {
-    /// Something failed: here is all that did.
-    Failed(ExceptionGroup<E>),
-    /// The task was cancelled, and nothing failed.
-    Cancelled(Cancelled),
-}
-
-impl<E: fmt::Display> fmt::Display for TaskGroupError<E> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TaskGroupError::Failed(group) => group.fmt(formatter),
-            TaskGroupError::Cancelled(cancelled) => cancelled.fmt(formatter),
-        }
-    }
-}
-
-impl<E: Error + 'static> Error for TaskGroupError<E> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            TaskGroupError::Failed(group) => Some(group),
-            TaskGroupError::Cancelled(cancelled) => Some(cancelled),
-        }
-    }
-}
-
-impl From<TaskGroupError<Cancelled>> for Cancelled {
-    /// Takes the cancellation out.
-    ///
-    /// # Panics
-    /// When a task of the group has panicked, with its panic.
-    fn from(error: TaskGroupError<Cancelled>) -> Cancelled {
-        match error {
-            TaskGroupError::Cancelled(cancelled) => cancelled,
-            TaskGroupError::Failed(mut group) => match group.panics.pop() {
-                Some(panicked) => panicked.resume(),
-                None => group.exceptions.pop().unwrap_or_else(|| Cancelled::new(None)),
-            },
-        }
-    }
-}
-
-/// The errors of a task group: one at least.
-///
-/// # Examples
-/// ```
-/// use aioxide::{TaskGroup, TaskGroupError, run};
-///
-/// run(async {
-///     let failing = TaskGroup::scope(async |group| {
-///         group.create_task(async { Err::<(), _>("out of ink") });
-///         Ok(())
-///     });
-///     let Err(TaskGroupError::Failed(errors)) = failing.await else { panic!("it has failed") };
-///     assert_eq!(errors.to_string(), "unhandled errors in a task group (1 sub-exception); out of ink");
-/// });
-/// ```
-#[derive(Debug)]
-pub struct ExceptionGroup<E> {
-    exceptions: Vec<E>,
-    panics: Vec<Panicked>,
-}
-
-impl<E> ExceptionGroup<E> {
-    /// Returns the errors, in the order in which they came.
-    ///
-    /// # Examples
-    /// ```
-    /// use aioxide::{TaskGroup, TaskGroupError, run};
-    ///
-    /// run(async {
-    ///     let failing = TaskGroup::scope(async |group| {
-    ///         group.create_task(async { Err::<(), _>("out of ink") });
-    ///         Err::<(), _>("out of paper")
-    ///     });
-    ///     let Err(TaskGroupError::Failed(errors)) = failing.await else { panic!("it has failed") };
-    ///     assert_eq!(errors.exceptions(), ["out of paper"]); // The task was cancelled before it began.
-    /// });
-    /// ```
-    pub fn exceptions(&self) -> &[E] {
-        &self.exceptions
-    }
-
-    /// Takes the errors out.
-    ///
-    /// # Examples
-    /// ```
-    /// use aioxide::{TaskGroup, TaskGroupError, run};
-    ///
-    /// run(async {
-    ///     let failing = TaskGroup::<String>::scope(async |_| Err::<(), _>("out of paper".to_owned()));
-    ///     let Err(TaskGroupError::Failed(errors)) = failing.await else { panic!("it has failed") };
-    ///     let errors: Vec<String> = errors.into_exceptions();
-    ///     assert_eq!(errors, ["out of paper"]);
-    /// });
-    /// ```
-    pub fn into_exceptions(self) -> Vec<E> {
-        self.exceptions
-    }
-
-    /// Returns the panics of tasks.
-    ///
-    /// # Examples
-    /// ```
-    /// use aioxide::{Cancelled, TaskGroup, TaskGroupError, run};
-    ///
-    /// run(async {
-    ///     let failing = TaskGroup::<Cancelled>::scope(async |group| {
-    ///         group.create_task(async { Ok("twelve".parse::<u32>().unwrap()) });
-    ///         Ok(())
-    ///     });
-    ///     let Err(TaskGroupError::Failed(errors)) = failing.await else { panic!("it has failed") };
-    ///     assert!(errors.panics()[0].message().contains("InvalidDigit"));
-    /// });
-    /// ```
-    pub fn panics(&self) -> &[Panicked] {
-        &self.panics
-    }
-}
-
-impl<E: fmt::Display> fmt::Display for ExceptionGroup<E> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.exceptions.len() + self.panics.len();
-        let plural = if count == 1 { "" } else { "s" };
-        write!(
-            formatter,
-            "unhandled errors in a task group ({count} sub-exception{plural})"
-        )?;
-        for error in &self.exceptions {
-            write!(formatter, "; {error}")?;
-        }
-        for panicked in &self.panics {
-            write!(formatter, "; {panicked}")?;
-        }
-        Ok(())
-    }
-}
-
-impl<E: Error + 'static> Error for ExceptionGroup<E> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.exceptions.first().map(|error| error as _)
     }
 }

@@ -16,7 +16,7 @@ use crate::runners::Runner;
 /// foreign code it waits 10 ms before the clock jumps. tokio's own timers go by the real clock.
 ///
 /// # Panics
-/// As [`run`](crate::run).
+/// As [`run`](crate::run); and when every task waits for another one, with their names: nothing could ever wake them.
 ///
 /// # Examples
 /// ```
@@ -26,6 +26,17 @@ use crate::runners::Runner;
 /// testing::run(async {
 ///     sleep(Duration::from_secs(3600)).await.unwrap();
 ///     assert_eq!(get_running_loop().time().as_nanos(), 3_600_000_000_000);
+/// });
+/// ```
+///
+/// ```should_panic
+/// use aioxide::{Lock, testing};
+///
+/// testing::run(async {
+///     let lock = Lock::new(());
+///     let held = lock.acquire().await;
+///     lock.acquire().await.unwrap(); // Deadlock: a panic here, where `run` would hang.
+///     drop(held);
 /// });
 /// ```
 pub fn run<F: StdFuture>(future: F) -> F::Output {

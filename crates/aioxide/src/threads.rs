@@ -5,7 +5,8 @@
 //!
 //! Counterpart: `asyncio.to_thread`, `loop.run_in_executor`, `concurrent.futures.ThreadPoolExecutor`.
 //! Differs from asyncio: threads share the processor's cores, so one kind of pool does for blocking calls
-//! and for computing.
+//! and for computing. A job begins when it is first waited for, as every future of Rust. Context variables stay
+//! on the loop's thread, for their values need not be `Send`: what a job needs of them it takes along.
 
 #![forbid(unsafe_code)]
 
@@ -149,7 +150,8 @@ impl ThreadPoolExecutor {
         self.pool.jobs.fetch_add(1, Ordering::Relaxed);
         let mut state = self.pool.lock();
         state.jobs.push_back(job);
-        if state.idle > 0 || state.threads == self.pool.limit {
+        // An idle thread that was woken for an earlier job counts as idle until it has taken that.
+        if state.jobs.len() <= state.idle || state.threads == self.pool.limit {
             drop(state);
             self.pool.wake.notify_one();
             return;

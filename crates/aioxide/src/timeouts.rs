@@ -378,23 +378,12 @@ pub(crate) fn poll_in<F: StdFuture>(
     future: Pin<&mut F>,
     context: &mut Context<'_>,
 ) -> Poll<F::Output> {
-    let outer = with_current(|running| running.map(|running| running.enter_block(Some(Rc::clone(cancel)))));
-    let restore = Restore(outer);
-    let polled = future.poll(context);
-    drop(restore);
-    polled
-}
-
-/// Makes the outer block the innermost one again, also when the inner one panics.
-struct Restore(Option<Option<Rc<CancelState>>>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        if let Some(outer) = self.0.take() {
-            let inner = with_current(|running| running.map(|running| running.enter_block(outer)));
-            drop(inner);
-        }
-    }
+    cancel.begin_step();
+    let poll = || future.poll(context);
+    with_current(|running| match running {
+        Some(running) => running.in_block(cancel, poll),
+        None => poll(),
+    })
 }
 
 fn later(delay: Duration) -> Deadline {

@@ -14,24 +14,30 @@ use std::time::{Duration, Instant};
 use crate::probe::Probe;
 
 /// Watches a loop through its probe until the returned value is dropped. `callback` is called from the
-/// watchdog's thread, while the loop is blocked.
+/// watchdog's thread, while the loop is blocked; [`Probe::task`] says then which task it is.
 ///
 /// # Panics
 /// When no thread can be started.
 ///
 /// # Examples
 /// ```
-/// use aioxide::{get_running_loop, run, watch};
+/// use aioxide::{current_task, get_running_loop, run, watch};
+/// use std::sync::Arc;
 /// use std::sync::mpsc::channel;
 /// use std::time::Duration;
 ///
 /// run(async {
 ///     let (report, reports) = channel();
 ///     let probe = get_running_loop().probe();
-///     let watching = watch(probe, Duration::from_millis(20), move |blocked| report.send(blocked).unwrap());
+///     let looked_at = Arc::clone(&probe);
+///     let watching = watch(probe, Duration::from_millis(20), move |blocked| {
+///         report.send((blocked, looked_at.task())).unwrap(); // How long so far, and which task it is.
+///     });
 ///     std::thread::sleep(Duration::from_millis(200)); // Careless.
 ///     drop(watching);
-///     assert!(reports.recv().unwrap() >= Duration::from_millis(20));
+///     let (blocked, task) = reports.recv().unwrap();
+///     assert!(blocked >= Duration::from_millis(20));
+///     assert_eq!(task, current_task().map(|task| task.id()));
 /// });
 /// ```
 #[must_use = "dropping the watchdog ends it"]

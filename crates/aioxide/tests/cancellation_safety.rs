@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use aioxide::testing::run;
 use aioxide::{
-    Cancelled, Condition, Event, Lock, PutError, Queue, QueueError, Semaphore, Task, TaskError, TaskGroup,
-    TaskGroupError, TimeoutError, create_task, gather_all, shield, sleep, wait_for,
+    Barrier, BarrierError, Cancelled, Condition, Event, Lock, PutError, Queue, QueueError, ReturnWhen, Semaphore, Task,
+    TaskError, TaskGroup, TaskGroupError, TimeoutError, as_completed, create_task, current_task, gather_all, shield,
+    sleep, wait, wait_for,
 };
 
 const ZERO: Duration = Duration::ZERO;
@@ -378,5 +379,130 @@ fn a_cancelled_gather_waits_for_the_clean_up_of_all() {
             drop(wait_for(outer, HOUR).await.unwrap());
             world.check(&format!("turn {turn}")).await;
         });
+    }
+}
+
+/// Works for some turns and milliseconds.
+async fn labour(number: u32, mut random: Random) -> u32 {
+    for _ in 0..random.below(4) {
+        sleep(MILLISECOND * random.below(2)).await.expect("nobody cancels it");
+    }
+    number
+}
+
+#[test]
+fn each_result_is_handed_out_once_though_the_waiting_is_cancelled_in_any_turn() {
+    for turn in 0..40 {
+        run(async {
+            let workers = (0..6).map(|number| labour(number, Random::new(u64::from(number) + turn)));
+            let mut results = as_completed(workers);
+            let consumer = create_task(async move {
+                let mut got = Vec::new();
+                while let Some(result) = results.next().await {
+                    match result {
+                        Ok(number) => got.push(number),
+                        Err(TaskError::Cancelled(_)) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                current_task().unwrap().uncancel();
+                got
+            });
+            for _ in 0..turn % 10 {
+                sleep(ZERO).await.unwrap();
+            }
+            sleep(MILLISECOND * u32::try_from(turn / 10).unwrap()).await.unwrap();
+            consumer.cancel();
+            let mut got = consumer.await.unwrap_or_default();
+            got.sort_unstable();
+            // Cancelled before its first step, it never asked.
+            assert!(
+                got == [0, 1, 2, 3, 4, 5] || (turn == 0 && got.is_empty()),
+                "turn {turn}: {got:?}"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_wait_that_is_cancelled_in_any_turn_leaves_every_task_with_its_owner() {
+    for turn in 0..24 {
+        run(async {
+            let waiter = create_task(async move {
+                let labour = |number| create_task(labour(number, Random::new(u64::from(number) * 7 + turn)));
+                let mut tasks: Vec<_> = (0..5).map(labour).collect();
+                let mut ended = Vec::new();
+                while !tasks.is_empty() {
+                    // Cancelled, it says so once and is called again.
+                    ended.extend(
+                        wait(&mut tasks, ReturnWhen::FirstCompleted, None)
+                            .await
+                            .unwrap_or_default(),
+                    );
+                }
+                current_task().unwrap().uncancel();
+                let mut numbers: Vec<_> = ended.iter().map(|task| *task.result().unwrap()).collect();
+                numbers.sort_unstable();
+                numbers
+            });
+            sleep(ZERO).await.unwrap();
+            for _ in 0..turn % 8 {
+                sleep(ZERO).await.unwrap();
+            }
+            sleep(MILLISECOND * u32::try_from(turn / 8).unwrap()).await.unwrap();
+            waiter.cancel();
+            assert_eq!(waiter.await.unwrap(), [0, 1, 2, 3, 4], "turn {turn}");
+        });
+    }
+}
+
+#[test]
+fn a_barrier_is_whole_again_after_a_cancellation_in_any_turn_and_a_reset() {
+    for victim in 0..3 {
+        for turn in 0..24 {
+            run(async {
+                let barrier = Rc::new(Barrier::new(3));
+                let come = |number: u32| {
+                    let barrier = Rc::clone(&barrier);
+                    let mut random = Random::new(u64::from(number) + turn);
+                    create_task(async move {
+                        let mut rounds = 0;
+                        for _ in 0..4 {
+                            for _ in 0..random.below(3) {
+                                sleep(ZERO).await?;
+                            }
+                            barrier.wait().await?;
+                            rounds += 1;
+                        }
+                        Ok::<u32, BarrierError>(rounds)
+                    })
+                };
+                let tasks: Vec<_> = (0..3).map(come).collect();
+                for _ in 0..turn {
+                    sleep(ZERO).await.unwrap();
+                }
+                let was_in_time = tasks[victim].cancel();
+                tasks[victim].join().await.unwrap();
+                if was_in_time {
+                    // Cancelled on its way to the barrier, or when all had come, it does not break it.
+                    barrier.abort();
+                }
+                for task in tasks {
+                    // The end of the others is never a wait for ever: a break, or all rounds.
+                    match wait_for(task, HOUR).await.unwrap() {
+                        Ok(Ok(rounds)) => assert_eq!(rounds, 4),
+                        Ok(Err(_)) | Err(TaskError::Cancelled(_)) => assert!(was_in_time, "turn {turn}"),
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                barrier.reset();
+                let again = gather_all((0..3).map(|_| {
+                    let barrier = Rc::clone(&barrier);
+                    async move { barrier.wait().await }
+                }));
+                let again = wait_for(again, HOUR).await.unwrap().unwrap();
+                assert!(again.into_iter().all(|end| end.unwrap().is_ok()), "turn {turn}");
+            });
+        }
     }
 }

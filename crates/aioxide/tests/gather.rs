@@ -1,5 +1,7 @@
 //! `gather`, `gather!`, `gather_all`, `as_completed`, `wait`.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use aioxide::testing::run;
@@ -88,6 +90,48 @@ fn all_is_waited_for_when_errors_are_results() {
         let results = gather_all([half(4), half(1)]).await.unwrap();
         assert_eq!(results[0].as_ref().unwrap(), &Ok(2));
         assert_eq!(results[1].as_ref().unwrap(), &Err(Error::Odd(1)));
+    });
+}
+
+#[test]
+fn all_of_different_types_is_waited_for_and_a_panic_is_one_of_the_ends() {
+    run(async {
+        let start = get_running_loop().time();
+        let panics = async {
+            sleep(Duration::from_secs(1)).await.unwrap();
+            panic!("oh");
+        };
+        let ends = aioxide::gather_all!(half(4), half(1), async { "text" }, panics).await;
+        let (half, odd, text, panicked): (_, _, _, Result<(), _>) = ends.unwrap();
+        assert_eq!(
+            (half.unwrap(), odd.unwrap(), text.unwrap()),
+            (Ok(2), Err(Error::Odd(1)), "text")
+        );
+        assert!(panicked.unwrap_err().is_panicked());
+        assert_eq!(get_running_loop().time(), start.saturating_add(Duration::from_secs(4)));
+    });
+}
+
+#[test]
+fn a_cancellation_of_all_of_different_types_is_returned_when_the_clean_up_is_done() {
+    run(async {
+        let cleaned = Rc::new(Cell::new(false));
+        let clean = Rc::clone(&cleaned);
+        let careful = async move {
+            let slept = sleep_hour().await;
+            sleep(Duration::from_secs(1)).await.unwrap();
+            clean.set(true);
+            slept
+        };
+        let all = create_task(async { aioxide::gather_all!(careful, sleep_hour(), async { 1 }).await });
+        sleep(Duration::from_secs(1)).await.unwrap();
+        all.cancel_with("m");
+        let start = get_running_loop().time();
+        all.join().await.unwrap();
+        assert!(cleaned.get() && all.cancelled());
+        assert_eq!(get_running_loop().time(), start.saturating_add(Duration::from_secs(1)));
+        let ended = all.await.unwrap().unwrap_err();
+        assert_eq!(ended.message(), Some("m"));
     });
 }
 

@@ -306,3 +306,25 @@ fn groups_nest() {
         assert_eq!(failures(result.await), [Error::Failed("outer")]);
     });
 }
+
+#[test]
+fn children_that_fail_in_the_same_turn_are_all_heard() {
+    run(async {
+        let ran = Cell::new(0);
+        let failed = TaskGroup::<TaskError>::scope(async |group| {
+            for _ in 0..3 {
+                group.create_task(async {
+                    ran.set(ran.get() + 1);
+                    sleep(Duration::ZERO).await.map_err(TaskError::from)?;
+                    Err::<(), _>(TaskError::Taken)
+                });
+            }
+            Ok(())
+        });
+        match failed.await {
+            Err(TaskGroupError::Failed(group)) => assert_eq!(group.exceptions().len(), 3),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(ran.get(), 3);
+    });
+}

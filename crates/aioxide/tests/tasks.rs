@@ -96,10 +96,15 @@ fn a_panic_that_nobody_retrieves_is_reported() {
         sleep(ZERO).await.unwrap();
         assert!(kept.panicked());
         drop(kept);
+        // Asking a task that has not ended is not seeing its end.
+        let mut asked = create_task(async { panic!("three") });
+        assert!(asked.result().is_none() && aioxide::wait_for(aioxide::shield(&mut asked), ZERO).await.is_err());
+        sleep(ZERO).await.unwrap();
+        drop(asked);
     });
     let reports = reports.borrow();
-    assert_eq!(reports.len(), 2, "{reports:?}");
-    assert!(reports[0].contains("one") && reports[1].contains("two"));
+    assert_eq!(reports.len(), 3, "{reports:?}");
+    assert!(reports[0].contains("one") && reports[1].contains("two") && reports[2].contains("three"));
 }
 
 #[test]
@@ -437,4 +442,88 @@ fn wakers_work_from_other_threads_and_after_the_loop() {
         aioxide::run(async { std::future::poll_fn(|context| std::task::Poll::Ready(context.waker().clone())).await });
     late.wake_by_ref();
     std::thread::spawn(move || late.wake()).join().unwrap();
+}
+
+#[test]
+fn a_task_that_gives_way_is_cancelled_there_once() {
+    run(async {
+        let task = create_task(async {
+            let first = sleep(ZERO).await;
+            let second = sleep(ZERO).await;
+            assert!(second.is_ok());
+            first
+        });
+        sleep(ZERO).await.unwrap();
+        task.cancel_with("now");
+        assert_eq!(task.await.unwrap().unwrap_err().message(), Some("now"));
+    });
+}
+
+#[test]
+fn a_request_that_is_taken_back_while_a_task_gives_way_does_not_reach_it() {
+    run(async {
+        let task = create_task(async { sleep(ZERO).await });
+        sleep(ZERO).await.unwrap();
+        task.cancel();
+        task.uncancel();
+        assert_eq!(task.await.unwrap(), Ok(()));
+    });
+}
+
+#[test]
+fn a_request_ends_the_turn_that_a_task_gives_away_beside_a_foreign_wait() {
+    run(async {
+        let task = create_task(async {
+            let ask = async {
+                current_task().unwrap().cancel();
+                sleep(ZERO).await
+            };
+            // One of them was under way when the request came, the other had not begun: both hear of it.
+            let (given, asked) = futures_util::join!(sleep(ZERO), ask);
+            assert!(given.is_err() && asked.is_err());
+            given
+        });
+        task.join().await.unwrap();
+        assert!(task.cancelled());
+        // The next turn has no await of ours any more: the foreign future is dropped.
+        let stuck = create_task(async {
+            let waited = futures_util::join!(sleep(ZERO), std::future::pending::<()>());
+            waited.0
+        });
+        sleep(ZERO).await.unwrap();
+        sleep(ZERO).await.unwrap();
+        stuck.cancel();
+        assert!(matches!(stuck.await, Err(TaskError::Cancelled(_))));
+    });
+}
+
+#[test]
+fn a_timeout_reaches_a_block_that_only_gives_way() {
+    aioxide::run(async {
+        let spin = async {
+            loop {
+                sleep(ZERO).await?;
+            }
+        };
+        let spinning: Result<Result<(), Cancelled>, _> = aioxide::wait_for(spin, Duration::from_millis(2)).await;
+        assert!(spinning.unwrap_err().is_expired());
+        assert_eq!(current_task().unwrap().cancelling(), 0);
+        sleep(ZERO).await.unwrap();
+    });
+}
+
+#[test]
+fn giving_way_behind_a_foreign_waker_works_too() {
+    run(async {
+        let task = create_task(async {
+            let mut turns: FuturesUnordered<_> = (0..3).map(|_| sleep(ZERO)).collect();
+            let mut ended = Vec::new();
+            while let Some(end) = turns.next().await {
+                ended.push(end.is_ok());
+            }
+            ended
+        });
+        sleep(ZERO).await.unwrap();
+        assert_eq!(task.await.unwrap(), [true; 3]);
+    });
 }

@@ -178,3 +178,39 @@ fn an_exception_handler_that_panics_does_not_take_the_loop_down() {
         assert_eq!(create_task(async { 1 }).await.unwrap(), 1);
     });
 }
+
+#[test]
+fn a_program_that_nothing_can_wake_fails_and_says_who_waits() {
+    let stuck = std::panic::catch_unwind(|| {
+        testing::run(async {
+            let queue = Rc::new(Queue::<u32>::new(0));
+            let task = create_task({
+                let queue = Rc::clone(&queue);
+                async move { queue.get().await }
+            });
+            task.set_name("consumer");
+            sleep(SECOND).await.unwrap();
+            queue.join().await.unwrap();
+            task.join().await
+        })
+    });
+    let message = stuck.unwrap_err();
+    let message = message.downcast_ref::<String>().unwrap();
+    assert_eq!(message, "deadlock: nothing can wake the main task, consumer");
+}
+
+#[test]
+fn a_program_that_another_thread_can_wake_is_waited_for() {
+    testing::run(async {
+        let future = aioxide::Future::new();
+        let sender = get_running_loop().sender();
+        thread_local!(static WAITED: RefCell<Option<aioxide::Future<u32>>> = const { RefCell::new(None) });
+        WAITED.set(Some(future.clone()));
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            sender.call_soon_threadsafe(|| WAITED.take().unwrap().set_result(7).unwrap());
+        });
+        assert_eq!(future.await, Ok(7));
+        thread.join().unwrap();
+    });
+}

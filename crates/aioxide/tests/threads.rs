@@ -1,5 +1,6 @@
 //! `to_thread`, `run_in_executor`, `Future`, context variables, virtual time, the watchdog.
 
+use std::rc::Rc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -53,6 +54,28 @@ fn a_pool_runs_many_jobs_on_few_threads() {
             sum += job.await.unwrap();
         }
         assert_eq!(sum, (0..200).map(|n| n * n).sum());
+    });
+}
+
+#[test]
+fn jobs_that_come_at_once_each_get_a_thread_though_only_one_is_idle() {
+    aioxide::run(async {
+        let pool = Rc::new(ThreadPoolExecutor::new(3));
+        run_in_executor(&pool, || ()).await.unwrap();
+        // The thread is idle soon after.
+        sleep(Duration::from_millis(5)).await.unwrap();
+        let (send, receive) = channel();
+        let job = |job: Box<dyn FnOnce() -> bool + Send>| {
+            let pool = Rc::clone(&pool);
+            async move { run_in_executor(&pool, job).await }
+        };
+        let waits = job(Box::new(move || receive.recv_timeout(Duration::from_secs(10)).is_ok()));
+        let sends = job(Box::new(move || send.send(()).is_ok()));
+        let (waited, sent) = aioxide::gather_all!(waits, sends).await.unwrap();
+        assert!(
+            waited.unwrap().unwrap() && sent.unwrap().unwrap(),
+            "one waited for the other's end"
+        );
     });
 }
 
@@ -143,5 +166,32 @@ fn the_watchdog_reports_a_block_once_while_it_lasts() {
         std::thread::sleep(Duration::from_millis(40));
         drop(watching);
         assert!(reports.try_recv().is_err());
+    });
+}
+
+#[test]
+fn a_probe_says_which_task_runs_to_every_thread() {
+    aioxide::run(async {
+        let probe = get_running_loop().probe();
+        let look = move || {
+            let probe = std::sync::Arc::clone(&probe);
+            std::thread::spawn(move || probe.task()).join().unwrap()
+        };
+        let own = aioxide::current_task().unwrap().id();
+        assert_eq!(look(), Some(own));
+        let group = aioxide::TaskGroup::<()>::scope(async |group| {
+            let child = group.create_task(async { Ok(look()) });
+            assert_eq!(look(), Some(own));
+            let id = child.id();
+            assert_eq!(child.await.unwrap(), Some(id));
+            assert_eq!(look(), Some(own));
+            Ok(())
+        });
+        group.await.unwrap();
+        let seen = Future::new();
+        let tell = seen.clone();
+        let from_callback = look.clone();
+        get_running_loop().call_soon(move || tell.set_result(from_callback()).unwrap());
+        assert_eq!(seen.await, Ok(None));
     });
 }

@@ -44,6 +44,11 @@ impl Counter {
 /// So long a lost wake-up is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Miri runs each step a thousand times slower, and tries other orders in few of them.
+const fn often(times: u32) -> u32 {
+    if cfg!(miri) { times / 50 } else { times }
+}
+
 #[test]
 fn many_threads_wake_one_task_and_no_wake_up_is_lost() {
     run(async {
@@ -51,10 +56,10 @@ fn many_threads_wake_one_task_and_no_wake_up_is_lost() {
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 let counter = Arc::clone(&counter);
-                thread::spawn(move || (0..5_000).for_each(|_| counter.raise()))
+                thread::spawn(move || (0..often(5_000)).for_each(|_| counter.raise()))
             })
             .collect();
-        for value in (0..=20_000).step_by(7) {
+        for value in (0..=4 * often(5_000)).step_by(7) {
             wait_for(counter.reaches(value), PATIENCE).await.unwrap();
         }
         for thread in threads {
@@ -73,7 +78,7 @@ fn a_wake_up_at_any_moment_before_during_and_after_falling_asleep_arrives() {
                 counter.raise();
             }
         });
-        for pause in (0..600).chain((0..600).rev()) {
+        for pause in (0..often(600)).chain((0..often(600)).rev()) {
             let counter = Arc::new(Counter::default());
             order.send((Arc::clone(&counter), pause)).unwrap();
             wait_for(counter.reaches(1), PATIENCE).await.unwrap();
@@ -90,12 +95,12 @@ fn the_children_of_a_group_are_woken_from_threads_too() {
         let threads: Vec<_> = counters
             .iter()
             .cloned()
-            .map(|counter| thread::spawn(move || (0..500).for_each(|_| counter.raise())))
+            .map(|counter| thread::spawn(move || (0..often(500)).for_each(|_| counter.raise())))
             .collect();
         let waiting = TaskGroup::<()>::scope(async |group| {
             for counter in &counters {
                 group.create_task(async move {
-                    for value in (0..=500).step_by(5) {
+                    for value in (0..=often(500)).step_by(5) {
                         counter.reaches(value).await;
                     }
                     Ok(())
@@ -202,19 +207,19 @@ fn calls_from_threads_arrive_once_and_each_threads_in_order() {
         get_running_loop().call_soon(move || last.set_result(()).expect("it is set once"));
         wait_for(async { done.await.unwrap() }, PATIENCE).await.unwrap();
         let seen = SEEN.take();
-        assert_eq!(seen.len(), 4 * 300);
+        assert_eq!(seen.len(), 4 * often(300) as usize);
         for thread in 0..4 {
             let numbers: Vec<_> = seen
                 .iter()
                 .filter(|(from, _)| *from == thread)
                 .map(|(_, number)| *number)
                 .collect();
-            assert_eq!(numbers, (0..300).collect::<Vec<_>>());
+            assert_eq!(numbers, (0..often(300)).collect::<Vec<_>>());
         }
 
         fn send_numbers(thread: u32, sender: LoopSender) -> thread::JoinHandle<()> {
             thread::spawn(move || {
-                for number in 0..300 {
+                for number in 0..often(300) {
                     sender.call_soon_threadsafe(move || SEEN.with_borrow_mut(|seen| seen.push((thread, number))));
                 }
             })

@@ -6,12 +6,14 @@
 //! | asyncio | here |
 //! |---|---|
 //! | `gather(*coroutines)` | [`gather`]; the first error is returned at once, the others run on |
-//! | `gather(a(), b())` of different types | [`gather!`](crate::gather) |
 //! | `gather(.., return_exceptions=True)` | [`gather_all`] |
+//! | `gather(a(), b())` of different types | [`gather!`](crate::gather!), [`gather_all!`](crate::gather_all!) |
 //!
 //! Counterpart: `asyncio.gather`.
 
 #![forbid(unsafe_code)]
+
+mod tuples;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future as StdFuture;
@@ -20,7 +22,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::handle::{Task, adopt, poll_end};
+pub use tuples::{GatherAllTuple, GatherTuple};
+
+use super::handle::{Task, adopt};
 use super::raw::Finish;
 use super::waker::LocalWaker;
 use crate::cancellation::Checkpoint;
@@ -175,10 +179,7 @@ impl<T> StdFuture for GatherAll<T> {
             }
             this.all.checkpoint.leave();
             if let Some(message) = this.request.take() {
-                let cancelled = Cancelled::new(message.as_deref());
-                let delivery = Arc::clone(cancelled.delivery());
-                with_current(|running| running?.cancel_ref()).inspect(|owner| owner.adopt(delivery));
-                return Poll::Ready(Err(cancelled));
+                return Poll::Ready(Err(hand_on(message)));
             }
             let results = (0..this.all.tasks.len()).map(|index| this.all.take(index)).collect();
             return Poll::Ready(Ok(results));
@@ -338,130 +339,10 @@ impl<T> Drop for PlaceOf<T> {
     }
 }
 
-/// Runs futures of different types as tasks: `gather!(a, b, ..).await` is `Ok((a's, b's, ..))`, or the
-/// first error. Up to eight futures, which return `Result`s with the same error type.
-///
-/// # Cancellation
-/// Passed on to all tasks. After an error the other tasks run on.
-///
-/// # Examples
-/// ```
-/// use aioxide::{Cancelled, gather, run};
-///
-/// run(async {
-///     let (name, age) = gather!(async { Ok("Ada") }, async { Ok::<_, Cancelled>(36) }).await.unwrap();
-///     assert_eq!((name, age), ("Ada", 36));
-/// });
-/// ```
-#[macro_export]
-macro_rules! gather {
-    ($($future:expr),+ $(,)?) => {
-        $crate::GatherTuple::gather(($($future,)+))
-    };
-}
-
-/// Tuples of futures that [`gather!`](crate::gather!) takes.
-///
-/// # Examples
-/// ```
-/// use aioxide::{Cancelled, GatherTuple, run};
-///
-/// run(async {
-///     let pair = (async { Ok("Ada") }, async { Ok::<_, Cancelled>(36) });
-///     assert_eq!(pair.gather().await, Ok(("Ada", 36)));
-/// });
-/// ```
-pub trait GatherTuple {
-    /// The results, or the first error.
-    type Output;
-
-    /// Makes a task of each future.
-    ///
-    /// # Examples
-    /// ```
-    /// use aioxide::{GatherTuple, TaskError, run};
-    ///
-    /// run(async {
-    ///     let broken = (async { Ok::<u32, _>(1) }, async { "twelve".parse::<u32>().map_err(Error::Number) });
-    ///     assert!(matches!(broken.gather().await, Err(Error::Number(_))));
-    /// });
-    ///
-    /// #[derive(Debug)]
-    /// enum Error {
-    ///     Number(std::num::ParseIntError),
-    ///     Task(TaskError),
-    /// }
-    ///
-    /// impl From<TaskError> for Error {
-    ///     fn from(error: TaskError) -> Error {
-    ///         Error::Task(error)
-    ///     }
-    /// }
-    /// ```
-    fn gather(self) -> impl StdFuture<Output = Self::Output>;
-}
-
-macro_rules! gather_tuple {
-    ($($future:ident $result:ident $task:ident),+) => {
-        impl<Error, $($future, $result),+> GatherTuple for ($($future,)+)
-        where
-            Error: From<TaskError> + 'static,
-            $($future: StdFuture<Output = Result<$result, Error>> + 'static, $result: 'static,)+
-        {
-            type Output = Result<($($result,)+), Error>;
-
-            #[expect(non_snake_case, reason = "a macro cannot make lower-case names")]
-            fn gather(self) -> impl StdFuture<Output = Self::Output> {
-                let ($($future,)+) = self;
-                $(let mut $task = (super::create_task($future), Checkpoint::new(), None);)+
-                std::future::poll_fn(move |context| {
-                    let mut is_over = true;
-                    $(match poll_one(&mut $task, context) {
-                        Poll::Pending => is_over = false,
-                        Poll::Ready(result) => result?,
-                    })+
-                    if !is_over {
-                        return Poll::Pending;
-                    }
-                    match ($($task.2.take(),)+) {
-                        ($(Some($result),)+) => Poll::Ready(Ok(($($result,)+))),
-                        _ => Poll::Ready(Err(TaskError::Taken.into())),
-                    }
-                })
-            }
-        }
-    };
-}
-
-gather_tuple!(F1 R1 T1);
-gather_tuple!(F1 R1 T1, F2 R2 T2);
-gather_tuple!(F1 R1 T1, F2 R2 T2, F3 R3 T3);
-gather_tuple!(F1 R1 T1, F2 R2 T2, F3 R3 T3, F4 R4 T4);
-gather_tuple!(F1 R1 T1, F2 R2 T2, F3 R3 T3, F4 R4 T4, F5 R5 T5);
-gather_tuple!(F1 R1 T1, F2 R2 T2, F3 R3 T3, F4 R4 T4, F5 R5 T5, F6 R6 T6);
-gather_tuple!(F1 R1 T1, F2 R2 T2, F3 R3 T3, F4 R4 T4, F5 R5 T5, F6 R6 T6, F7 R7 T7);
-gather_tuple!(F1 R1 T1, F2 R2 T2, F3 R3 T3, F4 R4 T4, F5 R5 T5, F6 R6 T6, F7 R7 T7, F8 R8 T8);
-
-/// A task of a tuple, its wait, and its result when it has come.
-type One<T, E> = (Task<Result<T, E>>, Checkpoint, Option<T>);
-
-/// Waits for one task of a tuple, and keeps its result.
-fn poll_one<T, E: From<TaskError>>(one: &mut One<T, E>, context: &Context<'_>) -> Poll<Result<(), E>> {
-    let (task, checkpoint, result) = one;
-    if result.is_some() {
-        return Poll::Ready(Ok(()));
-    }
-    match poll_end(task, checkpoint, context) {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Err(cancelled)) => Poll::Ready(Err(TaskError::from(cancelled).into())),
-        Poll::Ready(Ok(())) => Poll::Ready(match task.take_result() {
-            Some(Ok(Ok(value))) => {
-                *result = Some(value);
-                Ok(())
-            }
-            Some(Ok(Err(error))) => Err(error),
-            Some(Err(error)) => Err(error.into()),
-            None => Err(TaskError::Taken.into()),
-        }),
-    }
+/// Makes the error of a request to cancel that was passed on to the tasks, which have ended.
+fn hand_on(message: Option<Arc<str>>) -> Cancelled {
+    let cancelled = Cancelled::new(message.as_deref());
+    let delivery = Arc::clone(cancelled.delivery());
+    with_current(|running| running?.cancel_ref()).inspect(|owner| owner.adopt(delivery));
+    cancelled
 }

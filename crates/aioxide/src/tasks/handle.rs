@@ -469,8 +469,11 @@ impl<T> Task<T> {
         self.output.peek()
     }
 
+    /// Notes that somebody has seen how the task has ended. Asking earlier is not seeing it.
     fn note_retrieved(&self) {
-        self.any.task.state().retrieved.set(true);
+        if self.any.done() {
+            self.any.task.state().retrieved.set(true);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The memory of a task: one allocation, reached from its own thread and, through wakers, from others.
 //!
 //! ```text
-//! Block ┌ Outside   any thread    vtable, inbox, count of wakers, `sent`, `over`: atomics and constants
+//! Block ┌ Outside   any thread    vtable, inbox, `Atomics`: atomics and constants
 //!       ├ Inside    its thread    count of `TaskRef`s, phase, `queued`, TaskState (what safe code needs)
 //!       └ Stage     its thread    the future, then its output, then nothing
 //!
@@ -38,9 +38,9 @@ use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::task::{Context, Poll, Waker};
 
+use super::atomics::Atomics;
 use super::children::ChildQueue;
 use super::registry::Registry;
 use super::state::{Home, TaskState};
@@ -74,7 +74,7 @@ impl TaskRef {
     /// Whether the task has ended.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
-        self.outside().over.load(Ordering::Relaxed)
+        self.outside().atomics.is_over()
     }
 
     /// Notes that the task is in a queue; returns whether it was not.
@@ -126,7 +126,7 @@ impl TaskRef {
         // SAFETY: the waker is one of ours, so it keeps the block allocated; `Outside` may be read from
         // any thread.
         let outside = unsafe { &(*header.as_ptr()).outside };
-        if outside.inbox != inbox || outside.over.load(Ordering::Relaxed) {
+        if outside.inbox != inbox || outside.atomics.is_over() {
             return None;
         }
         // SAFETY: the inbox is that of the loop that runs on this thread, so invariant 1 holds; a task
@@ -217,7 +217,7 @@ impl TaskRef {
 
     /// Notes that the output is there. One that nobody can ask for is dropped now: invariant 5.
     fn finish(&self) {
-        self.outside().over.store(true, Ordering::Relaxed);
+        self.outside().atomics.finish();
         self.inside().phase.set(Phase::Done);
     }
 
@@ -255,8 +255,12 @@ impl Clone for TaskRef {
     #[inline]
     fn clone(&self) -> TaskRef {
         let references = &self.inside().references;
-        // Four thousand million references to one task do not fit into memory.
-        references.set(references.get() + 1);
+        let more = references.get().wrapping_add(1);
+        references.set(more);
+        // As in `Rc`: whoever forgets four thousand million references must not get one to freed memory.
+        if more == 0 {
+            std::process::abort();
+        }
         TaskRef { header: self.header }
     }
 }
@@ -501,12 +505,7 @@ pub(super) struct Outside {
     vtable: &'static Vtable,
     /// The inbox of the task's loop. Alive as long as the loop, and as each waker that owns a reference.
     pub(super) inbox: *const Inbox<waker::Remote>,
-    /// One for all `TaskRef`s, one for each owned waker.
-    references: AtomicUsize,
-    /// Whether the task is in the inbox.
-    pub(super) sent: AtomicBool,
-    /// Whether the task has ended.
-    pub(super) over: AtomicBool,
+    pub(super) atomics: Atomics,
 }
 
 /// The part that its own thread may touch.
@@ -656,9 +655,7 @@ where
             outside: Outside {
                 vtable: &Functions::<F, T>::VTABLE,
                 inbox: Arc::as_ptr(inbox),
-                references: AtomicUsize::new(1),
-                sent: AtomicBool::new(false),
-                over: AtomicBool::new(false),
+                atomics: Atomics::new(),
             },
             inside: Inside {
                 references: Cell::new(1),
@@ -701,11 +698,7 @@ unsafe fn release_inside(header: NonNull<Header>) {
 /// The block is allocated.
 pub(super) unsafe fn retain_outside(header: NonNull<Header>) {
     // SAFETY: the caller's promise.
-    let outside = unsafe { &(*header.as_ptr()).outside };
-    // As in `Arc`: a count that overflows would free memory that is in use.
-    if outside.references.fetch_add(1, Ordering::Relaxed) > usize::MAX / 2 {
-        std::process::abort();
-    }
+    unsafe { &(*header.as_ptr()).outside }.atomics.retain();
 }
 
 /// Gives back a reference to the block, and frees it with the last one.
@@ -716,8 +709,7 @@ pub(super) unsafe fn release_outside(header: NonNull<Header>) {
     // SAFETY: the caller's reference keeps the block allocated up to here.
     let outside = unsafe { &(*header.as_ptr()).outside };
     let free = outside.vtable.free;
-    if outside.references.fetch_sub(1, Ordering::Release) == 1 {
-        fence(Ordering::Acquire);
+    if outside.atomics.release() {
         // SAFETY: it was the last reference of all.
         unsafe { free(header) };
     }

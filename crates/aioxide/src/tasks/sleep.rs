@@ -1,6 +1,7 @@
 //! `sleep()`: lets others work, for a time or for one turn.
 //!
-//! States: `New → Yielded`, or `New → Timed`. A timer of the loop exists only while `Timed`.
+//! States: `New → GivingWay` (or `Yielded`, behind a foreign waker), or `New → Timed`. A timer of the loop
+//! exists only while `Timed`.
 //!
 //! Counterpart: `asyncio.sleep`.
 
@@ -12,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::waker::LocalWaker;
-use crate::cancellation::Checkpoint;
+use crate::cancellation::{Checkpoint, Turn};
 use crate::clock::Deadline;
 use crate::events::Entry;
 use crate::exceptions::Cancelled;
@@ -84,6 +85,12 @@ impl Sleep {
 
     #[inline]
     fn begin(&mut self, context: &Context<'_>) -> Poll<Result<(), Cancelled>> {
+        if let When::After(Duration::ZERO) = self.when
+            && let Some(turn) = Turn::begin(context)
+        {
+            self.state = State::GivingWay(turn);
+            return Poll::Pending;
+        }
         self.checkpoint.suspend(context)?;
         match self.when {
             When::After(Duration::ZERO) => {
@@ -122,8 +129,10 @@ impl StdFuture for Sleep {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if matches!(this.state, State::New) {
-            return this.begin(context);
+        match &this.state {
+            State::New => return this.begin(context),
+            State::GivingWay(turn) => return Poll::Ready(turn.cancelled().map_or(Ok(()), Err)),
+            State::Yielded | State::Timed(..) => {}
         }
         if let Some(cancelled) = this.checkpoint.cancelled() {
             this.cancel_timer();
@@ -171,6 +180,7 @@ enum When {
 
 enum State {
     New,
+    GivingWay(Turn),
     Yielded,
     Timed(TimerKey, LocalWaker),
 }

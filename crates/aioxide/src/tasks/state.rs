@@ -75,12 +75,19 @@ impl TaskState {
             None => *first = Some(LocalWaker::new(waker)),
             Some(known) if known.will_wake(waker) => {}
             Some(_) => {
-                let mut rare = self.rare.borrow_mut();
-                let joiners = &mut rare.get_or_insert_default().joiners;
-                if !joiners.iter().any(|known| known.will_wake(waker)) {
-                    joiners.push(LocalWaker::new(waker));
-                }
+                drop(first);
+                self.join_too(waker);
             }
+        }
+    }
+
+    fn join_too(&self, waker: &std::task::Waker) {
+        let mut rare = self.rare.borrow_mut();
+        let joiners = &mut rare.get_or_insert_default().joiners;
+        if !joiners.iter().any(|known| known.will_wake(waker)) {
+            let stale = push_waker(joiners, LocalWaker::new(waker));
+            drop(rare);
+            drop(stale);
         }
     }
 
@@ -101,6 +108,20 @@ impl TaskState {
             callbacks,
         }
     }
+}
+
+/// Adds a waker to a list, which forgets tasks that have ended before it grows: what lasts long is waited for by
+/// many who give up. Returns what it forgot.
+#[must_use = "released when nothing is borrowed, for that may run anything"]
+pub(crate) fn push_waker(wakers: &mut Vec<LocalWaker>, waker: LocalWaker) -> Vec<LocalWaker> {
+    let mut stale = Vec::new();
+    if wakers.len() == wakers.capacity() {
+        stale.extend(wakers.extract_if(.., |known| known.is_stale()));
+        // Room for as many again, so that looking through all of them is seldom.
+        wakers.reserve(wakers.len() + 1);
+    }
+    wakers.push(waker);
+    stale
 }
 
 /// Who is to be told of a task's end.

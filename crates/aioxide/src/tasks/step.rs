@@ -31,6 +31,18 @@ impl TaskRef {
             Home::Children(queue) => queue.push(self.clone()),
         }
     }
+
+    /// As [`TaskRef::schedule`], where the task's loop is known.
+    #[inline]
+    pub(crate) fn schedule_in(&self, running: &Loop) {
+        if !self.enter_queue() {
+            return;
+        }
+        match &self.state().home {
+            Home::Loop => running.push(Entry::Task(self.clone())),
+            Home::Children(queue) => queue.push(self.clone()),
+        }
+    }
 }
 
 /// Resumes a task that runs by itself, as the next entry of the ready queue.
@@ -71,15 +83,28 @@ fn step_as(
     if task.is_over() {
         return Step::Pending;
     }
+    let step = running.in_task(task, || take_step(running, task, run, abandon));
+    if matches!(step, Step::Ended(_)) {
+        tell_end(task);
+    }
+    step
+}
+
+fn take_step(
+    running: &Loop,
+    task: &TaskRef,
+    run: impl FnOnce(&TaskRef) -> Progress,
+    abandon: impl FnOnce(&TaskRef, TaskError) -> bool,
+) -> Step {
     let state = task.state();
-    let outer = running.enter_task(task);
+    state.cancel.begin_step();
     let progress = if !state.started.replace(true) && state.cancel.is_pending() {
         // Cancelled before its first step: its code never runs.
         Progress::Pending
     } else {
         run(task)
     };
-    let step = match progress {
+    match progress {
         Progress::Pending => {
             if state.cancel.is_unclaimed() {
                 // It waits in a foreign future, which is dropped.
@@ -105,12 +130,7 @@ fn step_as(
             }
             Step::Ended(Some(panicked))
         }
-    };
-    running.leave_task(task, outer);
-    if matches!(step, Step::Ended(_)) {
-        tell_end(task);
     }
-    step
 }
 
 /// Notes how a task ended that returned.

@@ -5,7 +5,7 @@
 //! references to the inbox also tells the loop how many wakers foreign code holds (`hosting.rs`).
 //!
 //! Waking on the loop's thread puts the task into the ready queue. Elsewhere it goes to the inbox, at
-//! most once until the loop has taken it out (`sent`).
+//! most once until the loop has taken it out (`atomics.rs`).
 //!
 //! Awaits of this crate keep a [`LocalWaker`] instead, which counts without atomic operations.
 
@@ -15,7 +15,6 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::raw::{Header, TaskRef, release_outside, retain_outside};
@@ -47,9 +46,8 @@ impl RemoteTask {
     pub(crate) fn receive(self, inbox: &Arc<Inbox<Remote>>) -> Option<TaskRef> {
         // SAFETY: this value owns a reference.
         let outside = unsafe { &(*self.header.as_ptr()).outside };
-        // An acquiring exchange: what every thread did that found `sent` set is visible to the poll.
-        outside.sent.swap(false, Ordering::AcqRel);
-        if outside.inbox != Arc::as_ptr(inbox) || outside.over.load(Ordering::Relaxed) {
+        outside.atomics.leave_inbox();
+        if outside.inbox != Arc::as_ptr(inbox) || outside.atomics.is_over() {
             return None;
         }
         // SAFETY: the inbox is that of the caller's loop, so this is its thread; a task that is not over
@@ -100,6 +98,11 @@ impl LocalWaker {
             LocalWaker::Task(task) => task.schedule(),
             LocalWaker::Foreign(waker) => waker.wake(),
         }
+    }
+
+    /// Whether it wakes a task that has ended: who keeps a list of wakers may forget it.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(self, LocalWaker::Task(task) if task.is_over())
     }
 
     #[inline]
@@ -162,7 +165,7 @@ unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: the waker keeps the block.
     let outside = unsafe { &(*header.as_ptr()).outside };
     let here = with_current(|running| running.is_some_and(|running| Arc::as_ptr(running.inbox()) == outside.inbox));
-    if outside.over.load(Ordering::Relaxed) {
+    if outside.atomics.is_over() {
         return;
     }
     if here {
@@ -182,7 +185,7 @@ unsafe fn wake_by_ref(data: *const ()) {
 unsafe fn send(header: NonNull<Header>) {
     // SAFETY: the caller's promise.
     let outside = unsafe { &(*header.as_ptr()).outside };
-    if outside.sent.swap(true, Ordering::AcqRel) {
+    if !outside.atomics.enter_inbox() {
         return;
     }
     let remote = RemoteTask::new(header);
