@@ -7,7 +7,7 @@ use pyo3::types::{PyBool, PyDict};
 
 use super::{Delivery, Phase, SocketTransport, reading};
 use crate::imports::imports;
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, as_exact, method, method_noargs, method_one};
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, as_exact, method, method_noargs};
 use crate::sslproto::SslBody;
 use crate::streams;
 
@@ -19,10 +19,10 @@ pub fn transport_methods(builder: TypeBuilder) -> TypeBuilder {
             c"What is known of the connection, by name.",
             extra_info,
         ))
-        .method(method_one(
+        .method(method(
             c"set_protocol",
             c"Sets the protocol that gets what is read.",
-            set_protocol,
+            |this, args| set_protocol(this, args.one("set_protocol", "protocol")?),
         ))
         .method(method_noargs(c"get_protocol", c"The protocol.", protocol))
         .method(method_noargs(c"is_reading", c"Whether it reads.", is_reading))

@@ -15,13 +15,17 @@ use super::{Phase, SocketTransport, flow};
 use crate::errors::os_error;
 use crate::events::{Direction, Watch};
 use crate::imports::imports;
-use crate::object::{BodyOf, Owned, Returned, TypeBuilder, descriptor, method_noargs, method_one};
+use crate::object::{BodyOf, Owned, Returned, TypeBuilder, descriptor, method, method_noargs};
 
 /// Adds the methods.
 pub fn writing_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method_one(c"write", c"Writes some data; never blocks.", write))
-        .method(method_one(c"writelines", c"Writes a list of data.", writelines))
+        .method(method(c"write", c"Writes some data; never blocks.", |this, args| {
+            write(this, args.one("write", "data")?)
+        }))
+        .method(method(c"writelines", c"Writes a list of data.", |this, args| {
+            writelines(this, args.one("writelines", "list_of_data")?)
+        }))
         .method(method_noargs(
             c"write_eof",
             c"Closes the writing side after what is buffered was sent.",
