@@ -8,6 +8,8 @@ result. How a *number* of arguments is refused is worded by the interpreter, dif
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import inspect
 import logging
 import random
@@ -102,12 +104,21 @@ LEFT_OUT = {
 
 #: Known differences: subject, method, arguments, reason.
 EXPECTED = [
-    ("loop", "call_at", ..., "asyncio takes anything and spoils its heap"),
+    ("loop", "call_at", (), "asyncio takes anything and spoils its heap"),
+    ("loop", "call_later", (float("nan"),), "NaN is no time; asyncio spoils its heap"),
+    ("Handle", "__init__", (), "nonsense in the place of the loop breaks differently"),
     ("StreamReader", "read(exactly)?", (1.5,), "asyncio waits for a number of bytes that cannot be"),
     ("StreamReader", "read(exactly)?", (float("inf"),), "asyncio waits for a number of bytes that cannot be"),
     ("StreamReader", "read(exactly)?", (float("nan"),), "asyncio waits for a number of bytes that cannot be"),
-    ("module", "StreamReader", (float("nan"),), "a limit that nothing reaches"),
-    ("module", "StreamWriter", ..., "asyncio's makes a future that may never be needed"),
+    ("StreamReader", "readuntil", ("x",), "asyncio refuses a str when data comes"),
+    ("StreamReader", "readuntil", ([],), "asyncio asks for the length first"),
+    ("StreamReader", "readuntil", ({},), "asyncio asks for the length first"),
+    ("module", "StreamWriter", (), "asyncio's makes a future that may never be needed"),
+    ("StreamWriter", "__init__", (), "asyncio's makes a future that may never be needed"),
+    ("(Transport|StreamWriter)", "writelines", (DONE,), "asyncio asserts that there are data"),
+    ("module", "sleep", (float("nan"),), "NaN is no time; before 3.13 asyncio spoils its heap"),
+    ("module", "wait_for", (..., float("nan")), "NaN is no time; asyncio spoils its heap"),
+    ("module", "eager_task_factory", (), "ours finds the running loop when it is given None"),
 ]
 
 
@@ -144,7 +155,7 @@ def quiet():
 
 
 #: An exception that says how many arguments a function takes, or how they are called.
-ARITY = re.compile(r"takes |missing .*argument|unexpected keyword|multiple values|positional-only|given by name")
+ARITY = re.compile(r"takes |missing .*argument|unexpected keyword|multiple values|positional-only|given by name|invalid keyword")
 #: What differs though it means the same: addresses, descriptors, numbers of tasks, who defines a class.
 ACCIDENTS = [
     (r"0x[0-9a-f]+", "0x"),
@@ -218,7 +229,9 @@ class Face:
             for task in asyncio.all_tasks(loop):
                 task.cancel()
             loop.call_soon(loop.stop)
-            loop.run_forever()
+            # asyncio's breaks by what call_at() took.
+            with contextlib.suppress(TypeError):
+                loop.run_forever()
             for each in (*coroutines, here, there, loop):
                 each.close()
 
@@ -301,9 +314,15 @@ def calls(name, parameters):
 
 def is_expected(subject, name, arguments):
     return any(
-        where == subject and re.fullmatch(pattern, name) and (these is ... or repr(these) == repr(arguments))
+        re.fullmatch(where, subject) and re.fullmatch(pattern, name) and begins_with(arguments, these)
         for where, pattern, these, _ in EXPECTED
     )
+
+
+def begins_with(arguments, these):
+    """Whether the first arguments are these; ``...`` stands for any."""
+    same = (known is ... or repr(known) == repr(given) for known, given in zip(these, arguments, strict=False))
+    return len(arguments) >= len(these) and all(same)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -315,5 +334,7 @@ def test_a_wrong_call_raises_what_asyncio_raises(subject):
             seen = OURS.outcome(subject, name, arguments, keywords)
             if expected != seen and not is_expected(subject, name, arguments):
                 differences.append(f"{name}{arguments} {keywords}\n  asyncio {expected}\n  aioxide {seen}")
+    # Loops that calls have made.
+    gc.collect()
     shown = "\n".join(differences[:30])
     assert not differences, f"{len(differences)} calls differ:\n{shown}"

@@ -199,7 +199,9 @@ pub fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<RawFd> {
         if file.lt(0)? {
             return Err(PyValueError::new_err(format!("Invalid file descriptor: {file}")));
         }
-        return file.extract();
+        return file
+            .extract()
+            .map_err(|_| PyOverflowError::new_err("Python int too large to convert to C int"));
     } else {
         let invalid = || PyValueError::new_err(format!("Invalid file object: {}", text(file)));
         let fileno = file.getattr("fileno").map_err(|_| invalid())?;

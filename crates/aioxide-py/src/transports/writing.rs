@@ -74,13 +74,17 @@ pub(super) fn data_of<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>>
     )))
 }
 
-fn check_writable(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
+fn check_writable(this: &Bound<'_, SocketTransport>, method: &str) -> PyResult<()> {
     let body = this.body();
     if body.eof.get() {
-        return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
+        return Err(PyRuntimeError::new_err(format!(
+            "Cannot call {method}() after write_eof()"
+        )));
     }
     if !body.empty_waiter.is_empty() {
-        return Err(PyRuntimeError::new_err("unable to write; sendfile is in progress"));
+        return Err(PyRuntimeError::new_err(format!(
+            "unable to {method}; sendfile is in progress"
+        )));
     }
     Ok(())
 }
@@ -88,14 +92,27 @@ fn check_writable(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
 /// `write()`: TypeError if `data` is not bytes-like, RuntimeError after `write_eof()`.
 pub fn write<'py>(this: &Bound<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Returned<'py> {
     let data = data_of(data)?;
-    check_writable(this)?;
+    check_writable(this, "write")?;
     send(this, &data)?;
     Ok(none(this.py()))
 }
 
 fn writelines<'py>(this: &Bound<'py, SocketTransport>, lines: &Bound<'py, PyAny>) -> Returned<'py> {
-    let all = joined(lines)?;
-    check_writable(this)?;
+    check_writable(this, "writelines")?;
+    if !lines.is_truthy()? {
+        return Ok(none(this.py()));
+    }
+    let mut all = Vec::new();
+    for line in lines.try_iter()? {
+        let line = line?;
+        let Some(data) = bytes_like(&line)? else {
+            return Err(PyTypeError::new_err(format!(
+                "memoryview: a bytes-like object is required, not '{}'",
+                line.get_type().name()?
+            )));
+        };
+        all.extend_from_slice(&data);
+    }
     send(this, &all)?;
     Ok(none(this.py()))
 }
