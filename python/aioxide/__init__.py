@@ -12,7 +12,6 @@
 
 # asyncio comes first: the extension's classes extend asyncio's, and `_asyncio` must not be imported on its own.
 import asyncio as _asyncio
-import sys
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
@@ -71,6 +70,7 @@ else:
         wait_for,
     )
     from .locks import Barrier, BoundedSemaphore, Condition, Event, Lock, Semaphore
+    from .namespace import create_eager_task_factory, eager_task_factory
     from .queues import LifoQueue, PriorityQueue, Queue, QueueShutDown
     from .streams import (
         StreamReader,
@@ -81,9 +81,6 @@ else:
         start_server,
         start_unix_server,
     )
-
-    if sys.version_info >= (3, 12):
-        from .namespace import eager_task_factory as eager_task_factory
 
 # Before install() can replace what the extension looks up in asyncio.
 _prepare_extension()
@@ -122,7 +119,9 @@ __all__ = [
     "open_unix_connection",
     "run",
     "as_completed",
+    "create_eager_task_factory",
     "create_task",
+    "eager_task_factory",
     "gather",
     "shield",
     "sleep",

@@ -126,11 +126,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     let doc = c"sleep(delay, result=None)\n--\n\nSuspends the task for a time in seconds, then returns the result.";
     module.add("sleep", object::function(module, c"sleep", doc, sleep::sleep)?)?;
-    let doc = if object::compat::CREATE_TASK_TAKES_EAGER_START {
-        c"create_task(coro, *, name=None, context=None, eager_start=False)\n--\n\nSchedules a coroutine in the running loop; returns its Task."
-    } else {
-        c"create_task(coro, *, name=None, context=None)\n--\n\nSchedules a coroutine in the running loop; returns its Task."
-    };
+    let doc = c"create_task(coro, *, name=None, context=None, eager_start=False)\n--\n\nSchedules a coroutine in the running loop; returns its Task.";
     module.add(
         "create_task",
         object::function(module, c"create_task", doc, tasks::create_in_running_loop)?,

@@ -15,7 +15,7 @@ use super::{Phase, SocketTransport, flow};
 use crate::errors::os_error;
 use crate::events::{Direction, Watch};
 use crate::imports::imports;
-use crate::object::{BodyOf, Owned, Returned, TypeBuilder, descriptor, method, method_noargs};
+use crate::object::{BodyOf, Owned, Returned, TypeBuilder, compat, descriptor, method, method_noargs};
 
 /// Adds the methods.
 pub fn writing_methods(builder: TypeBuilder) -> TypeBuilder {
@@ -64,13 +64,13 @@ pub fn bytes_like<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'a, [u8
 ///
 /// # Errors
 /// TypeError if it is not bytes-like.
-pub(super) fn data_of<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+pub(super) fn data_of<'a>(data: &'a Bound<'_, PyAny>, taken: &str) -> PyResult<Cow<'a, [u8]>> {
     if let Some(data) = bytes_like(data)? {
         return Ok(data);
     }
     let class = data.get_type().name()?;
     Err(PyTypeError::new_err(format!(
-        "data argument must be a bytes-like object, not '{class}'"
+        "data argument must be {taken}, not '{class}'"
     )))
 }
 
@@ -91,7 +91,7 @@ fn check_writable(this: &Bound<'_, SocketTransport>, method: &str) -> PyResult<(
 
 /// `write()`: TypeError if `data` is not bytes-like, RuntimeError after `write_eof()`.
 pub fn write<'py>(this: &Bound<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Returned<'py> {
-    let data = data_of(data)?;
+    let data = data_of(data, compat::WRITABLE)?;
     check_writable(this, "write")?;
     send(this, &data)?;
     Ok(none(this.py()))
@@ -121,7 +121,7 @@ fn writelines<'py>(this: &Bound<'py, SocketTransport>, lines: &Bound<'py, PyAny>
 pub fn joined(lines: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let mut all = Vec::new();
     for line in lines.try_iter()? {
-        all.extend_from_slice(&data_of(&line?)?);
+        all.extend_from_slice(&data_of(&line?, BYTES_LIKE)?);
     }
     Ok(all)
 }
@@ -272,3 +272,6 @@ fn reset_empty_waiter<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> 
     this.body().empty_waiter.clear();
     Ok(none(this.py()))
 }
+
+/// What all but sockets' transports say they take.
+pub(super) const BYTES_LIKE: &str = "a bytes-like object";

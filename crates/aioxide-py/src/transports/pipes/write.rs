@@ -175,7 +175,7 @@ fn begin<'py>(this: &Bound<'py, WritePipeTransport>) -> Returned<'py> {
 }
 
 fn write<'py>(this: &Bound<'py, WritePipeTransport>, data: &Bound<'py, PyAny>) -> Returned<'py> {
-    let data = writing::data_of(data)?;
+    let data = writing::data_of(data, writing::BYTES_LIKE)?;
     send(this, &data)?;
     Ok(none(this.py()))
 }
