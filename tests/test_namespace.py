@@ -40,6 +40,7 @@ NATIVE = {
     "TimerHandle",
     "create_task",
     "eager_task_factory",
+    "ensure_future",
     "gather",
     "new_event_loop",
     "open_connection",
@@ -67,6 +68,8 @@ OWN = {
 
 if sys.version_info < (3, 13):
     OWN.add("QueueShutDown")
+if sys.version_info < (3, 14):
+    NATIVE.add("all_tasks")
 if sys.version_info < (3, 12):
     OWN |= {"create_eager_task_factory", "eager_task_factory"}
     NATIVE.discard("eager_task_factory")

@@ -22,6 +22,7 @@ LACKING = {
     "DatagramTransport": {"__weakref__", "_add_reader", "_buffer", "_buffer_factory", "_protocol_connected"},
 }
 LACKING["Transport"] |= {
+    "_buffer_factory",
     "max_size",
     "_adjust_leftover_buffer",
     "_get_sendmsg_buffer",

@@ -12,6 +12,7 @@
 
 # asyncio comes first: the extension's classes extend asyncio's, and `_asyncio` must not be imported on its own.
 import asyncio as _asyncio
+import sys
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
@@ -61,6 +62,7 @@ else:
         TimerHandle,
         as_completed,
         create_task,
+        ensure_future,
         gather,
         shield,
         sleep,
@@ -81,6 +83,9 @@ else:
         start_server,
         start_unix_server,
     )
+
+    if sys.version_info < (3, 14):
+        from .registry import all_tasks as all_tasks
 
 # Before install() can replace what the extension looks up in asyncio.
 _prepare_extension()
@@ -122,6 +127,7 @@ __all__ = [
     "create_eager_task_factory",
     "create_task",
     "eager_task_factory",
+    "ensure_future",
     "gather",
     "shield",
     "sleep",

@@ -77,9 +77,12 @@ __all__ = [
     "timeout_at",
     "Timeout",
     "live_tasks",
+    "unfinished_tasks",
+    "ensure_future",
 ]
 
 _T = TypeVar("_T")
+_FutureT = TypeVar("_FutureT", bound=asyncio.Future[Any])
 _T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
 
@@ -374,6 +377,16 @@ def create_task(
     it is no coroutine. Source: ``asyncio.tasks``.
     """
 
+@overload
+def ensure_future(coro_or_future: _FutureT, *, loop: _Loop | None = None) -> _FutureT:
+    """Return a future as it is, and a task of the running loop for a coroutine or another awaitable.
+
+    TypeError if it cannot be awaited; ValueError if it is a future of another loop. Source: ``asyncio.tasks``.
+    """
+
+@overload
+def ensure_future(coro_or_future: Awaitable[_T], *, loop: _Loop | None = None) -> asyncio.Task[_T]: ...
+
 @disjoint_base
 class TaskGroupCore:
     """The native base of ``TaskGroup``. Source: ``asyncio.taskgroups``."""
@@ -500,6 +513,9 @@ def shield(arg: Awaitable[_T]) -> asyncio.Future[_T]:
 def _prepare() -> None: ...
 def live_tasks() -> list[Task[Any]]:
     """Every native task that was started and has not finished, of all loops and threads. Not in asyncio."""
+
+def unfinished_tasks(event_loop: object) -> set[Task[Any]]:
+    """The native tasks of a loop that were started and have not finished. Not in asyncio."""
 
 @disjoint_base
 class SocketTransport(_FlowControlMixin):
