@@ -93,6 +93,11 @@ SUBJECTS = {
     "Transport": lambda api, loop, sock: connect(loop, sock),
     "Server": lambda api, loop, sock: loop.create_server(asyncio.Protocol, "127.0.0.1", 0),
     "DatagramTransport": lambda api, loop, sock: receive(loop),
+    "ReadPipeTransport": lambda api, loop, sock: connect_pipe(loop.connect_read_pipe, sock),
+    "WritePipeTransport": lambda api, loop, sock: connect_pipe(loop.connect_write_pipe, sock),
+    "StreamReaderProtocol": lambda api, loop, sock: api.StreamReaderProtocol(
+        api.StreamReader(loop=loop), loop=loop
+    ),
 }
 
 #: What is not called, and why.
@@ -127,6 +132,17 @@ LEFT_OUT = {
     "StreamWriter": {"start_tls"},
 }
 
+#: Their ``__init__()`` is called once: by the loop, or by who owns them.
+MADE_BY_OTHERS = {
+    "loop",
+    "Server",
+    "Transport",
+    "DatagramTransport",
+    "ReadPipeTransport",
+    "WritePipeTransport",
+    "Runner",
+}
+
 #: Known differences: subject, method, arguments, reason.
 EXPECTED = [
     ("loop", "call_at", (), "asyncio takes anything and spoils its heap"),
@@ -141,6 +157,7 @@ EXPECTED = [
     ("module", "StreamWriter", (), "asyncio's makes a future that may never be needed"),
     ("StreamWriter", "__init__", (), "asyncio's makes a future that may never be needed"),
     ("(Transport|StreamWriter)", "writelines", (DONE,), "asyncio asserts that there are data"),
+    ("WritePipeTransport", "write", (), "asyncio has an assertion, ours a TypeError as of other transports"),
     ("module", "sleep", (float("nan"),), "NaN is no time; before 3.13 asyncio spoils its heap"),
     ("module", "wait_for", (..., float("nan")), "NaN is no time; asyncio spoils its heap"),
     ("module", "eager_task_factory", (), "ours finds the running loop when it is given None"),
@@ -167,6 +184,12 @@ async def connect(loop, sock):
 async def connect_streams(api, sock):
     _, writer = await api.open_connection(sock=sock)
     return writer
+
+
+async def connect_pipe(connect, sock):
+    # A socket will do.
+    transport, _ = await connect(asyncio.Protocol, sock.makefile("rwb", 0))
+    return transport
 
 
 async def receive(loop):
@@ -308,14 +331,7 @@ def members(subject):
         for name in names:
             if name in LEFT_OUT.get(subject, ()) or (name.startswith("_") and name != "__init__"):
                 continue
-            # From a closed loop on, the second __init__() differs: asyncio would leak the first one's descriptors.
-            if name == "__init__" and subject in (
-                "loop",
-                "Server",
-                "Transport",
-                "DatagramTransport",
-                "Runner",
-            ):
+            if name == "__init__" and subject in MADE_BY_OTHERS:
                 continue
             if callable(member := getattr(thing, name, None)) and member is not type:
                 found.append((name, parameters_of(member)))

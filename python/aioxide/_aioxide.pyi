@@ -82,7 +82,6 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-_FutureT = TypeVar("_FutureT", bound=asyncio.Future[Any])
 _T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
 
@@ -377,15 +376,11 @@ def create_task(
     it is no coroutine. Source: ``asyncio.tasks``.
     """
 
-@overload
-def ensure_future(coro_or_future: _FutureT, *, loop: _Loop | None = None) -> _FutureT:
+def ensure_future(coro_or_future: Awaitable[_T], *, loop: _Loop | None = None) -> asyncio.Future[_T]:
     """Return a future as it is, and a task of the running loop for a coroutine or another awaitable.
 
     TypeError if it cannot be awaited; ValueError if it is a future of another loop. Source: ``asyncio.tasks``.
     """
-
-@overload
-def ensure_future(coro_or_future: Awaitable[_T], *, loop: _Loop | None = None) -> asyncio.Task[_T]: ...
 
 @disjoint_base
 class TaskGroupCore:
