@@ -29,6 +29,8 @@ LOOKED_AT = {
         "_eof",
         "_paused",
     ],
+    "ReadPipeTransport": ["_pipe", "_fileno", "_loop", "_protocol", "_extra", "_closing", "_paused"],
+    "WritePipeTransport": ["_pipe", "_fileno", "_loop", "_protocol", "_extra", "_closing", "_conn_lost"],
     "DatagramTransport": [
         "_sock",
         "_sock_fd",

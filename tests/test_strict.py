@@ -264,8 +264,10 @@ def test_the_command_line_is_strict_in_development_mode():
     assert "coroutine 'f' was never awaited" in enforced.stderr
 
 
-def test_the_command_line_reports_every_kind_of_finding():
-    program = """
+def test_the_command_line_reports_every_kind_of_finding(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
 import asyncio, time
 
 async def never(): pass
@@ -293,8 +295,9 @@ async def main():
 
 asyncio.run(main())
 """
+    )
     ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-m", "aioxide", "-c", program],
+        [sys.executable, "-X", "dev", "-m", "aioxide", program],
         capture_output=True,
         text=True,
         timeout=60,
