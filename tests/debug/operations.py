@@ -492,9 +492,8 @@ OPERATIONS: dict[str, tuple[Callable[[], object], int]] = {
     "sendfile": (run(sends_a_file), 50),
     "watching": (run(watches), 50),
     "names": (run(looks_up), 50),
+    "eager": (run(starts_eagerly), 100),
 }
-if sys.version_info >= (3, 12):
-    OPERATIONS["eager"] = (run(starts_eagerly), 100)
 if CONTEXTS is not None:
     OPERATIONS["tls"] = (run(lambda: tls("direct")), 20)
     OPERATIONS["tls, memory"] = (run(lambda: tls("memorybio")), 20)
