@@ -77,8 +77,9 @@ fn unite(future: &Bound<'_, PyType>, task: &Bound<'_, PyType>) -> PyResult<()> {
     Ok(())
 }
 
-/// Learns how this build of CPython keeps its tasks, where it does.
+/// Learns how this build of CPython keeps its contexts and, where it does, its tasks.
 fn learn(py: Python<'_>) -> PyResult<()> {
+    object::learn_contexts(py)?;
     if !object::compat::TASKS_ARE_PUBLISHED {
         return Ok(());
     }

@@ -226,16 +226,31 @@ fn itself<'py>(this: &Bound<'py, Sleep>) -> Returned<'py> {
     Ok(this.clone().into_any())
 }
 
+/// Resumes a sleep. One of no time is resumed twice for each turn of a task: that much is worth being inlined.
+#[inline(always)]
 fn resume<'py>(this: &Bound<'py, Sleep>) -> PyResult<Resumed<'py>> {
+    let py = this.py();
+    let body = this.body();
+    match body.progress.get() {
+        Progress::New if body.delay.get() <= 0.0 => {
+            body.progress.set(Progress::Yielded);
+            Ok(Resumed::Yielded(py.None().into_bound(py)))
+        }
+        Progress::Yielded => {
+            body.progress.set(Progress::Finished);
+            Ok(Resumed::Returned(body.result.get_or_none(py)))
+        }
+        _ => resume_asleep(this),
+    }
+}
+
+#[inline(never)]
+fn resume_asleep<'py>(this: &Bound<'py, Sleep>) -> PyResult<Resumed<'py>> {
     let py = this.py();
     let body = this.body();
     match body.progress.get() {
         Progress::New => {
             let delay = body.delay.get();
-            if delay <= 0.0 {
-                body.progress.set(Progress::Yielded);
-                return Ok(Resumed::Yielded(py.None().into_bound(py)));
-            }
             if delay.is_nan() {
                 if let Some(given) = body.partner.take() {
                     body.progress.set(Progress::Finished);
@@ -248,10 +263,6 @@ fn resume<'py>(this: &Bound<'py, Sleep>) -> PyResult<Resumed<'py>> {
             }
             track(this);
             arrange(this, delay).map(Resumed::Yielded)
-        }
-        Progress::Yielded => {
-            body.progress.set(Progress::Finished);
-            Ok(Resumed::Returned(body.result.get_or_none(py)))
         }
         Progress::Waiting => {
             let Some(future) = body.future.get(py) else {
@@ -276,7 +287,7 @@ fn resume<'py>(this: &Bound<'py, Sleep>) -> PyResult<Resumed<'py>> {
             end(this)?;
             Err(PyRuntimeError::new_err("await wasn't used with future"))
         }
-        Progress::Finished => Err(reused()),
+        Progress::Yielded | Progress::Finished => Err(reused()),
     }
 }
 

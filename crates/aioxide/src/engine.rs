@@ -228,9 +228,8 @@ impl<H, S> Engine<H, S> {
     /// ```
     #[inline]
     pub fn drain_timers(&mut self, now: Deadline) {
-        while let Some(handle) = self.timers.pop_expired(now) {
-            self.ready.push_back(handle);
-        }
+        let Engine { timers, ready, .. } = self;
+        timers.take_expired(now, |handle| ready.push_back(handle));
     }
 
     /// Fills the budget for a run of the handles that are ready now.

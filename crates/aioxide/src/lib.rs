@@ -109,6 +109,7 @@ pub use queues::{
 };
 pub use reports::{Report, ReportKind, SLOW_STEP};
 pub use runners::{Runner, RunnerBuilder, run};
+pub use sys::prefetch;
 pub use taskgroups::{ExceptionGroup, TaskGroup, TaskGroupError};
 pub use tasks::{
     AnyTask, AsCompleted, FutureExt, Gather, GatherAll, GatherTuple, ReturnWhen, Shield, Sleep, Task, TaskBuilder,

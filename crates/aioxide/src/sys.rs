@@ -9,6 +9,7 @@ pub(crate) mod current;
 mod descriptor;
 #[cfg(feature = "tokio")]
 mod nested;
+mod prefetch;
 #[cfg(feature = "tokio")]
 mod timer;
 mod wake;
@@ -16,6 +17,7 @@ mod wake;
 pub(crate) use descriptor::with_descriptor;
 #[cfg(feature = "tokio")]
 pub(crate) use nested::{NestedPoller, nest};
+pub use prefetch::prefetch;
 #[cfg(feature = "tokio")]
 pub(crate) use timer::TimerFd;
 pub(crate) use wake::WakeFd;

@@ -147,6 +147,32 @@ impl<H> Timers<H> {
         handle
     }
 
+    /// Removes every handle that is due at `now`, and hands each to `taker`, the earliest first.
+    ///
+    /// # Examples
+    /// ```
+    /// use aioxide::{Deadline, Timers};
+    ///
+    /// let mut timers = Timers::new();
+    /// for nanos in [30, 10, 20] {
+    ///     timers.insert(Deadline::from_nanos(nanos), nanos);
+    /// }
+    /// let mut due = Vec::new();
+    /// timers.take_expired(Deadline::from_nanos(20), |handle| due.push(handle));
+    /// assert_eq!(due, [10, 20]);
+    /// assert_eq!(timers.len(), 1);
+    /// ```
+    #[inline]
+    pub fn take_expired(&mut self, now: Deadline, mut taker: impl FnMut(H)) {
+        for _ in 0..ONE_BY_ONE {
+            match self.pop_expired(now) {
+                Some(handle) => taker(handle),
+                None => return,
+            }
+        }
+        self.take_many_expired(now, taker);
+    }
+
     /// Removes all timers and returns their handles, the earliest first.
     ///
     /// # Examples
@@ -285,6 +311,46 @@ impl<H> Timers<H> {
         slot.link = self.vacant;
         self.vacant = index;
         handle
+    }
+
+    /// The same for many: the nodes that are due are the top of the heap, for each is due only if the one above it is.
+    /// Where they are much of it, sorting them and building the rest anew is a third of the work of taking one after
+    /// the other from the top.
+    #[inline(never)]
+    fn take_many_expired(&mut self, now: Deadline, mut taker: impl FnMut(H)) {
+        let is_due = |node: &Node| node.when <= now && !node.when.is_never();
+        let mut places = Vec::new();
+        places.extend(self.heap.first().filter(|node| is_due(node)).map(|_| 0));
+        let mut seen = 0;
+        while let Some(place) = places.get(seen) {
+            let first = place * CHILDREN + 1;
+            let children = self.heap.iter().enumerate().skip(first).take(CHILDREN);
+            places.extend(children.filter(|(_, node)| is_due(node)).map(|(place, _)| place));
+            seen += 1;
+        }
+        if places.len() < self.heap.len() / MUCH {
+            while let Some(handle) = self.pop_expired(now) {
+                taker(handle);
+            }
+            return;
+        }
+        let mut due: Vec<Node> = places.iter().map(|place| self.heap[*place]).collect();
+        due.sort_unstable_by_key(Node::order);
+        self.heap.retain(|node| !is_due(node));
+        self.build();
+        for node in due {
+            if let Some(handle) = self.vacate(node.slot) {
+                taker(handle);
+            }
+        }
+        self.shrink_if_sparse();
+    }
+
+    /// Makes a heap of nodes in any order.
+    fn build(&mut self) {
+        for place in (0..self.heap.len()).rev() {
+            self.sift_down(place, self.heap[place]);
+        }
     }
 
     /// Removes the node at `place` and mends the heap with the last one.
@@ -511,6 +577,12 @@ const SPARSENESS: usize = 4;
 
 /// So few timers may each be the one that holds up a big slab's end.
 const FEW: usize = 16;
+
+/// How many timers are taken from the top of the heap before it is asked how many more are due.
+const ONE_BY_ONE: usize = 16;
+
+/// Where at least one of so many timers is due, all that are due are taken at once.
+const MUCH: usize = 8;
 
 /// A slab of this many slots (some 4 KiB) is not worth shrinking.
 const SMALLEST_SHRUNK: usize = 256;

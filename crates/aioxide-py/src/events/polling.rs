@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use super::{Direction, Entry, Io, Loop, Watch, timing};
 use crate::errors::os_error;
 use crate::object::{BodyOf, Owned};
-use crate::{serving, sockets, tasks, transports};
+use crate::{handles, serving, sockets, tasks, transports};
 
 /// How long a poll may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,7 @@ fn ask(this: &Bound<'_, Loop>, io: &Io, timeout: Option<Duration>) -> PyResult<N
 fn asleep<R: Send>(py: Python<'_>, io: &Io, wait: impl Send + FnOnce() -> R) -> R {
     let probe = Arc::clone(io.engine.borrow().probe());
     probe.leave_callbacks();
+    handles::give_back_spares(py);
     io.asleep.set(true);
     let waited = py.detach(wait);
     io.asleep.set(false);

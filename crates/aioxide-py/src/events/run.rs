@@ -25,7 +25,7 @@ use crate::handles;
 use crate::imports::imports;
 use crate::object::{Args, BodyOf, Returned, TypeBuilder, as_exact, method, method_noargs};
 use crate::sleep;
-use crate::tasks::{self, ContextIs, TaskBody};
+use crate::tasks::{self, TaskBody};
 use crate::timeouts;
 
 /// Adds the methods.
@@ -119,7 +119,7 @@ fn run_attached<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
         tick(this, io, Batches::One)
     };
     io.engine.borrow().probe().leave_callbacks();
-    body.show_new_tasks(this.py());
+    body.show_queued(this.py());
     let left = tasks::leave_current(this.as_any(), body);
     ran?;
     left?;
@@ -175,7 +175,11 @@ fn tick(this: &Bound<'_, Loop>, io: &Io, batches: Batches) -> PyResult<()> {
 fn take_entry(io: &Io) -> Option<Entry> {
     let mut engine = io.engine.borrow_mut();
     engine.probe().step();
-    engine.pop()
+    let entry = engine.pop();
+    if let Some(next) = engine.ready.front() {
+        next.prefetch();
+    }
+    entry
 }
 
 /// Runs what came out of the ready queue.
@@ -197,8 +201,8 @@ fn run_entry_now(this: &Bound<'_, Loop>, body: &LoopBody, entry: &Entry) -> PyRe
         Entry::Task(task) => {
             let task = task.bind(py);
             let stepped = match as_exact::<TaskBody>(task) {
-                Some(task) => tasks::run(task, ContextIs::NotEntered),
-                None => tasks::run(task.cast()?, ContextIs::NotEntered),
+                Some(task) => tasks::run_queued(task, this),
+                None => tasks::run_queued(task.cast()?, this),
             };
             stepped.or_else(|error| handles::report(this.as_any(), task, error))
         }

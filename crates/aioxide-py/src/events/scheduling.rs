@@ -116,9 +116,13 @@ fn call_soon<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py>
         event_loop: this.as_any(),
         context,
     };
-    let handle = handles::new(parts)?.into_any();
-    body.push(Entry::Handle(Owned::new(&handle)));
-    Ok(handle)
+    let handle = if body.hides_queued() {
+        handles::new_hidden(parts)?
+    } else {
+        handles::new(parts)?
+    };
+    body.push(Entry::Handle(Owned::new(handle.as_any())));
+    Ok(handle.into_any())
 }
 
 fn call_soon_threadsafe<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {

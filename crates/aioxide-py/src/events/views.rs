@@ -53,7 +53,7 @@ fn ready_list<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
 
 fn ready_pop<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     let py = this.py();
-    this.body().show_new_tasks(py);
+    this.body().show_queued(py);
     let entry = this.body().io()?.engine.borrow_mut().pop();
     Ok(entry.map_or_else(|| py.None().into_bound(py), |entry| entry.object().bind(py).clone()))
 }
@@ -65,7 +65,7 @@ fn ready_append<'py>(this: &Bound<'py, Loop>, handle: &Bound<'py, PyAny>) -> Ret
 
 fn ready_clear<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     if let Ok(io) = this.body().io() {
-        this.body().show_new_tasks(this.py());
+        this.body().show_queued(this.py());
         let released: Vec<Entry> = io.engine.borrow_mut().ready.drain(..).collect();
         drop(released);
     }
@@ -89,6 +89,7 @@ fn timer_list<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
 
 fn timer_clear<'py>(this: &Bound<'py, Loop>) -> Returned<'py> {
     if let Ok(io) = this.body().io() {
+        this.body().show_queued(this.py());
         let released = io.engine.borrow_mut().timers.clear();
         drop(released);
     }

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use super::{HandleLike, HandleState};
-use crate::object::{BodyOf, Native, Owned, Returned, Slot, TypeBuilder, getter_setter};
+use crate::object::{BodyOf, Native, Owned, Returned, Slot, TypeBuilder, context_in, getter_setter};
 
 /// Adds the attributes that both kinds of handle have.
 pub fn handle_attributes<B: HandleLike>(builder: TypeBuilder) -> TypeBuilder {
@@ -60,7 +60,7 @@ fn set_arguments<B: HandleLike>(this: &Bound<'_, Native<B>>, value: &Bound<'_, P
 }
 
 fn context<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
-    read(this, |handle| &handle.context)
+    context_in(this.py(), &this.body().handle().context)
 }
 
 fn set_context<B: HandleLike>(this: &Bound<'_, Native<B>>, value: &Bound<'_, PyAny>) -> PyResult<()> {

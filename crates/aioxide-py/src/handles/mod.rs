@@ -17,15 +17,16 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
+use crate::events::LoopBody;
 use crate::imports::imports;
 use crate::object::{
-    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, copy_context, create, init_slots,
-    method_noargs,
+    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_exact, as_native, context_in, create,
+    create_untracked, init_slots, method_noargs, snapshot, track,
 };
 
 pub use running::{report, report_method, run};
 pub use threadsafe::{ThreadSafeHandleBody, build as build_threadsafe, new as new_threadsafe};
-pub use timer::{TimerHandleBody, When, build as build_timer, new as new_timer};
+pub use timer::{TimerHandleBody, When, build as build_timer, give_back_spares, new as new_timer};
 
 /// The fields of all kinds of handle.
 pub struct HandleState {
@@ -90,18 +91,9 @@ impl HandleState {
         }
     }
 
-    /// Fills it; a context that is missing is a copy of the current one.
+    /// Fills it; a context that is missing is a snapshot of the current one.
     fn fill(&self, parts: Parts<'_, '_>) -> PyResult<()> {
-        let context = match parts.context {
-            Some(context) if !context.is_none() => Owned::new(context),
-            _ => copy_context(parts.callback.py())?,
-        };
-        self.context.set(context);
-        self.callback.set(Owned::new(parts.callback));
-        self.arguments.set(Owned::new(parts.arguments));
-        self.single.set(false);
-        self.cancelled.set(false);
-        self.event_loop.set(Owned::new(parts.event_loop));
+        self.fill_plainly(parts)?;
         if crate::futures::is_debug(parts.event_loop)? {
             let stack = imports(parts.callback.py())?
                 .extract_stack
@@ -109,6 +101,22 @@ impl HandleState {
                 .call0()?;
             self.source_traceback.set(stack.into());
         }
+        Ok(())
+    }
+
+    /// The same outside debug mode.
+    #[inline]
+    fn fill_plainly(&self, parts: Parts<'_, '_>) -> PyResult<()> {
+        let context = match parts.context {
+            Some(context) if !context.is_none() => Owned::new(context),
+            _ => snapshot(parts.callback.py())?,
+        };
+        self.context.set(context);
+        self.callback.set(Owned::new(parts.callback));
+        self.arguments.set(Owned::new(parts.arguments));
+        self.single.set(false);
+        self.cancelled.set(false);
+        self.event_loop.set(Owned::new(parts.event_loop));
         Ok(())
     }
 
@@ -271,6 +279,23 @@ pub fn new<'py>(parts: Parts<'_, 'py>) -> PyResult<Bound<'py, Handle>> {
     create(parts.callback.py(), body)
 }
 
+/// Makes a handle that goes into the queue of a loop which hides what is there ([`LoopBody::hides_queued`]).
+#[inline]
+pub fn new_hidden<'py>(parts: Parts<'_, 'py>) -> PyResult<Bound<'py, Handle>> {
+    let body = HandleBody::empty();
+    body.0.fill_plainly(parts)?;
+    create_untracked(parts.callback.py(), body)
+}
+
+/// Shows a handle that was hidden in a queue to the garbage collector.
+pub fn show(handle: &Bound<'_, PyAny>) {
+    if let Some(handle) = as_exact::<HandleBody>(handle) {
+        track(handle);
+    } else if let Some(handle) = as_exact::<TimerHandleBody>(handle) {
+        track(handle);
+    }
+}
+
 /// Makes the handle of a future's callback, outside debug mode.
 #[inline]
 pub fn for_callback(
@@ -285,28 +310,42 @@ pub fn for_callback(
     body.0.single.set(true);
     body.0.context.set(context);
     body.0.event_loop.set(Owned::new(event_loop));
-    Ok(create(event_loop.py(), body)?.into_any().into())
+    let hidden = as_native::<LoopBody>(event_loop).is_some_and(|native| native.body().hides_queued());
+    let handle = if hidden {
+        create_untracked(event_loop.py(), body)?
+    } else {
+        create(event_loop.py(), body)?
+    };
+    Ok(handle.into_any().into())
 }
 
 /// `cancel()`: the callback will not run, and what it holds is released now.
 fn cancel<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
     let py = this.py();
     let handle = this.body().handle();
-    if !handle.cancelled.replace(true) {
+    if !handle.cancelled.get() {
         let debug = match handle.event_loop.get(py) {
             Some(event_loop) => crate::futures::is_debug(&event_loop)?,
             None => false,
         };
+        handle.cancelled.set(true);
         if debug {
-            handle.cancelled.set(false);
-            let repr = this.repr();
-            handle.cancelled.set(true);
-            handle.repr.set(repr?.into_any().into());
+            let repr = this.repr()?;
+            handle.repr.set(repr.into_any().into());
         }
-        handle.callback.clear();
-        handle.arguments.clear();
+        cancel_plainly(this);
     }
     Ok(py.None().into_bound(py))
+}
+
+/// Cancels a handle outside debug mode.
+#[inline]
+fn cancel_plainly<B: HandleLike>(this: &Bound<'_, Native<B>>) {
+    let handle = this.body().handle();
+    handle.cancelled.set(true);
+    track(this);
+    handle.callback.clear();
+    handle.arguments.clear();
 }
 
 fn cancelled<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
@@ -316,7 +355,7 @@ fn cancelled<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> 
 }
 
 fn context<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {
-    Ok(this.body().handle().context.get_or_none(this.py()))
+    context_in(this.py(), &this.body().handle().context)
 }
 
 fn run_now<'py, B: HandleLike>(this: &Bound<'py, Native<B>>) -> Returned<'py> {

@@ -8,7 +8,7 @@ use pyo3::types::{PyString, PyTuple};
 use super::{HandleBody, HandleLike, Parts, ThreadSafeHandleBody, TimerHandleBody, threadsafe};
 use crate::errors::ends_the_loop;
 use crate::imports::imports;
-use crate::object::{BodyOf, Native, as_exact, as_native, call_tuple, in_context};
+use crate::object::{BodyOf, Native, as_exact, as_native, call_tuple, in_slot, track_if_shared};
 
 /// Runs a handle of any kind that was found in the ready queue.
 ///
@@ -17,10 +17,10 @@ use crate::object::{BodyOf, Native, as_exact, as_native, call_tuple, in_context}
 #[inline]
 pub fn run(handle: &Bound<'_, PyAny>) -> PyResult<()> {
     if let Some(handle) = as_exact::<HandleBody>(handle) {
-        return run_state(handle);
+        return run_queued(handle);
     }
     if let Some(handle) = as_exact::<TimerHandleBody>(handle) {
-        return run_state(handle);
+        return run_queued(handle);
     }
     if let Some(handle) = as_exact::<ThreadSafeHandleBody>(handle) {
         return threadsafe::run(handle);
@@ -36,6 +36,14 @@ pub fn run(handle: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
+/// Runs a handle that may have been hidden in the queue; who has it from now on is not known.
+#[inline]
+fn run_queued<B: HandleLike>(this: &Bound<'_, Native<B>>) -> PyResult<()> {
+    let ran = run_state(this);
+    track_if_shared(this);
+    ran
+}
+
 /// Runs a native handle's callback, unless it was cancelled.
 #[inline]
 pub(super) fn run_state<B: HandleLike>(this: &Bound<'_, Native<B>>) -> PyResult<()> {
@@ -47,9 +55,8 @@ pub(super) fn run_state<B: HandleLike>(this: &Bound<'_, Native<B>>) -> PyResult<
     let (Some(callback), Some(arguments)) = (handle.callback.get(py), handle.arguments.get(py)) else {
         return Ok(());
     };
-    let context = handle.context.get_or_none(py);
     let single = handle.single.get();
-    let called = in_context(&context, || {
+    let called = in_slot(py, &handle.context, || {
         if single {
             return callback.call1((arguments,));
         }

@@ -9,11 +9,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyTuple, PyType};
 
-use super::{HandleLike, HandleState, Parts, bind_parts, cancel, handle_methods};
+use super::{HandleLike, HandleState, Parts, bind_parts, cancel, cancel_plainly, handle_methods};
 use crate::events::LoopBody;
 use crate::object::{
-    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_native, create, getter_setter,
-    init_slots, method_noargs,
+    Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_native, create, create_untracked,
+    getter_setter, give_back, init_slots, method_noargs,
 };
 
 /// The body of a `TimerHandle`.
@@ -35,6 +35,9 @@ pub type TimerHandle = Native<TimerHandleBody>;
 static LAYOUT: Layout = Layout::unset();
 
 impl Body for TimerHandleBody {
+    // Timeouts come by the thousand: a timer for each of many connections. 3.4 MB at most; see `give_back_spares`.
+    const KEPT: usize = 16 * 1024;
+
     fn layout() -> &'static Layout {
         &LAYOUT
     }
@@ -135,17 +138,35 @@ impl TimerHandleBody {
     }
 }
 
-/// Makes a timer handle that is in no loop yet.
+/// Makes a timer handle for a loop's timers, where it is hidden if that loop hides what is in its queues
+/// ([`LoopBody::hides_queued`]).
 #[inline]
-pub fn new<'py>(when: When<'_, 'py>, parts: Parts<'_, 'py>) -> PyResult<Bound<'py, TimerHandle>> {
+pub fn new<'py>(
+    when: When<'_, 'py>,
+    parts: Parts<'_, 'py>,
+    event_loop: &LoopBody,
+) -> PyResult<Bound<'py, TimerHandle>> {
     let body = TimerHandleBody::empty();
     match when {
         When::Seconds(seconds) => body.seconds.set(seconds),
         When::Given(when) => body.keep_when(when),
     }
+    if event_loop.hides_queued() {
+        body.handle.fill_plainly(parts)?;
+        event_loop.timers_hidden.set(true);
+        return create_untracked(parts.callback.py(), body);
+    }
     body.handle.fill(parts)?;
     create(parts.callback.py(), body)
 }
+
+/// Gives back the memory of handles that are not needed any more after a burst of timers. Called when the loop sleeps.
+pub fn give_back_spares(py: Python<'_>) {
+    give_back::<TimerHandleBody>(py, KEPT_ASLEEP);
+}
+
+/// As many as a loop sets again and again without many pending.
+const KEPT_ASLEEP: usize = 1024;
 
 fn cancel_timer<'py>(this: &Bound<'py, TimerHandle>) -> Returned<'py> {
     let py = this.py();
@@ -154,7 +175,12 @@ fn cancel_timer<'py>(this: &Bound<'py, TimerHandle>) -> Returned<'py> {
         && let Some(event_loop) = body.handle.event_loop.get(py)
         && let Some(native) = as_native::<LoopBody>(&event_loop)
     {
-        drop(native.body().cancel_timer(key));
+        let native = native.body();
+        drop(native.cancel_timer(key));
+        if native.is_direct() && !body.handle.cancelled.get() {
+            cancel_plainly(this);
+            return Ok(py.None().into_bound(py));
+        }
     } else if !body.handle.cancelled.get()
         && let Some(event_loop) = body.handle.event_loop.get(py)
         && as_native::<LoopBody>(&event_loop).is_none()

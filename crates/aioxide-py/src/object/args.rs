@@ -73,7 +73,10 @@ impl<'a, 'py> Args<'a, 'py> {
     /// The positional arguments from `start` on, as a tuple.
     #[inline]
     pub fn rest(&self, start: usize) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(self.py, self.positional.get(start..).unwrap_or(&[]))
+        match self.positional.get(start..) {
+            Some(rest) if !rest.is_empty() => PyTuple::new(self.py, rest),
+            _ => Ok(PyTuple::empty(self.py)),
+        }
     }
 
     /// The only keyword argument that is allowed, if it was given.

@@ -48,8 +48,14 @@ pub const DATAGRAM_HEADER_SIZE: usize = if cfg!(Py_3_13) { 8 } else { 0 };
 pub const ABORTS_BY_FORCE_CLOSE: bool = cfg!(Py_3_13);
 /// Whether CPython keeps each thread's tasks and its running one in memory of its own (3.14; see `published`).
 pub const TASKS_ARE_PUBLISHED: bool = cfg!(Py_3_14);
-/// How many bytes of a thread's state are searched for its running loop; its `sizeof` is a little more.
-pub const THREAD_STATE_SIZE: usize = if cfg!(Py_3_15) { 1088 } else { 920 };
+/// How many bytes of a thread's state are searched for what it runs; its `sizeof` is as much, or a little more.
+pub const THREAD_STATE_SIZE: usize = if cfg!(Py_3_15) {
+    1088
+} else if cfg!(Py_3_14) {
+    920
+} else {
+    288
+};
 
 /// Takes the raised exception, as an object with its traceback set; null if there is none.
 ///
@@ -113,6 +119,32 @@ pub fn wraps_stop_iteration(py: Python<'_>) -> bool {
         (3, 11) => version.patch >= 8,
         (3, 12) => version.patch >= 2,
         other => other > (3, 12),
+    }
+}
+
+/// A dictionary's version (PEP 509), which every change makes another one; None where there is none (3.14), or where
+/// somebody watches the dictionary (3.12).
+///
+/// # Safety
+/// The GIL is held; `dictionary` is an exact dictionary that is alive.
+#[inline]
+pub(super) unsafe fn version_of_dict(dictionary: *mut ffi::PyObject) -> Option<u64> {
+    #[cfg(not(Py_3_14))]
+    {
+        // Removed in 3.14 without a successor, like the dictionary that this is for.
+        #[cfg_attr(Py_3_12, expect(deprecated, reason = "until 3.13 it is there"))]
+        // SAFETY: as the caller promises.
+        let version = unsafe { (*dictionary.cast::<ffi::PyDictObject>()).ma_version_tag };
+        // The lowest byte says who watches.
+        if cfg!(Py_3_12) && version & 0xff != 0 {
+            return None;
+        }
+        Some(version)
+    }
+    #[cfg(Py_3_14)]
+    {
+        let _ = dictionary;
+        None
     }
 }
 

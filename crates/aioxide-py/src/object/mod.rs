@@ -22,9 +22,12 @@
 mod args;
 mod call;
 pub mod compat;
+mod contexts;
 pub mod descriptor;
+mod dict_entry;
 mod driver;
 mod links;
+mod memory;
 mod methods;
 mod native;
 pub mod openssl;
@@ -37,6 +40,8 @@ pub use call::{
     Sent, StaticMethod, audit_address, bound_function, bytes, call_method_one, call_method_two, call_tuple,
     copy_context, copy_of, in_context, send, throw,
 };
+pub use contexts::{context_in, in_slot, learn as learn_contexts, snapshot};
+pub use dict_entry::DictEntry;
 pub use driver::driver_in;
 pub use links::{Head, Links, linked};
 pub use methods::{
@@ -44,6 +49,9 @@ pub use methods::{
     getter_setter, init_slots, iter_slot, method, method_noargs, method_one, new_slot, repr_slot, resume_slots,
     setattr_slot,
 };
-pub use native::{Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, create_untracked, track};
+pub use native::{
+    Body, BodyOf, Layout, Native, Visitor, as_exact, as_native, create, create_untracked, give_back, prefetch, track,
+    track_if_shared,
+};
 pub use owned::{Owned, Slot};
 pub use types::{TypeBuilder, set_metaclass};

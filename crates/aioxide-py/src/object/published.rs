@@ -10,36 +10,16 @@
 
 use std::os::raw::c_char;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::call;
 use super::compat;
+use super::memory::{Memory, Place, thread, unknown};
 use super::native::{Body, Native};
 use super::owned::Owned;
-
-/// Where something lies behind an object's or a thread state's address; 0 before [`find`].
-struct Place(AtomicUsize);
-
-impl Place {
-    const fn unknown() -> Self {
-        Self(AtomicUsize::new(0))
-    }
-
-    #[inline]
-    fn offset(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    fn of<T>(&self, base: *mut u8) -> *mut T {
-        base.wrapping_add(self.offset()).cast()
-    }
-}
 
 /// A link of CPython's lists of tasks; both null in a task that is in no list.
 #[repr(C)]
@@ -201,13 +181,6 @@ unsafe fn replace(field: *mut *mut ffi::PyObject, value: *mut ffi::PyObject) -> 
     unsafe { field.replace(value) }
 }
 
-/// The state of this thread.
-#[inline]
-fn thread() -> *mut u8 {
-    // SAFETY: the GIL is held.
-    unsafe { ffi::PyThreadState_Get() }.cast()
-}
-
 /// Learns where the fields are, from `_asyncio`'s task `sample`, which waits to be run, and two of its futures.
 /// `event_loop` stands for a running loop meanwhile.
 ///
@@ -292,99 +265,6 @@ fn head_of_the_list(sample: &Bound<'_, PyAny>, state: &Memory, running_task: usi
         }
     }
     Err(unknown())
-}
-
-impl Place {
-    fn set(&self, offset: usize) {
-        self.0.store(offset, Ordering::Relaxed);
-    }
-}
-
-/// Memory to be searched word by word.
-struct Memory {
-    start: *const u8,
-    size: usize,
-}
-
-impl Memory {
-    /// The struct of an object.
-    fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Ok(Self {
-            start: object.as_ptr().cast_const().cast(),
-            size: object.get_type().getattr("__basicsize__")?.extract()?,
-        })
-    }
-
-    /// The state of this thread, as far as what is looked for may lie.
-    fn of_this_thread() -> Self {
-        Self {
-            start: thread().cast_const(),
-            size: compat::THREAD_STATE_SIZE,
-        }
-    }
-
-    /// The word at an offset.
-    fn word(&self, offset: usize) -> Option<usize> {
-        if offset + size_of::<usize>() > self.size {
-            return None;
-        }
-        // SAFETY: within the memory, as checked just above, which stays as long as its object or this thread;
-        // offsets are multiples of the word, and so is the start.
-        Some(unsafe { self.start.wrapping_add(offset).cast::<usize>().read() })
-    }
-
-    /// Where the pointer to an object stands; behind the head that all objects have.
-    fn find(&self, object: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let wanted = object.as_ptr().addr();
-        let offsets = (size_of::<ffi::PyObject>()..self.size).step_by(size_of::<usize>());
-        offsets
-            .into_iter()
-            .find(|offset| self.word(*offset) == Some(wanted))
-            .ok_or_else(unknown)
-    }
-
-    /// Where an address lies.
-    fn offset_of(&self, address: *const u8) -> Option<usize> {
-        let offset = address.addr().checked_sub(self.start.addr())?;
-        (offset < self.size).then_some(offset)
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let words = (0..self.size).step_by(size_of::<usize>());
-        words
-            .filter_map(|offset| self.word(offset))
-            .flat_map(usize::to_ne_bytes)
-            .collect()
-    }
-
-    /// The first word, behind the object's head, that is another than before.
-    fn first_word_changed_since(&self, before: &[u8]) -> PyResult<usize> {
-        let after = self.bytes();
-        let word = size_of::<usize>();
-        let offsets = (size_of::<ffi::PyObject>()..self.size).step_by(word);
-        offsets
-            .into_iter()
-            .find(|offset| before.get(*offset..offset + word) != after.get(*offset..offset + word))
-            .ok_or_else(unknown)
-    }
-
-    /// The only byte that became 1, besides the word at `except`.
-    fn only_byte_set_since(&self, before: &[u8], except: usize) -> PyResult<usize> {
-        let after = self.bytes();
-        let excepted = except..except + size_of::<usize>();
-        let head = size_of::<ffi::PyObject>();
-        let pairs = before.iter().zip(&after).enumerate();
-        let mut set =
-            pairs.filter(|(offset, (before, after))| *offset >= head && !excepted.contains(offset) && before != after);
-        match (set.next(), set.next()) {
-            (Some((offset, (0, 1))), None) => Ok(offset),
-            _ => Err(unknown()),
-        }
-    }
-}
-
-fn unknown() -> PyErr {
-    PyImportError::new_err("aioxide does not know how this build of CPython keeps its tasks")
 }
 
 /// More tasks than there are when the extension is imported: the search for the list's head ends.

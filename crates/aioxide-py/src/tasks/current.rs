@@ -11,7 +11,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::Task;
-use crate::events::LoopBody;
+use crate::events::{Loop, LoopBody};
 use crate::imports::imports;
 use crate::object::{BodyOf, as_native, compat, published};
 
@@ -21,11 +21,21 @@ use crate::object::{BodyOf, as_native, compat, published};
 /// RuntimeError if another task is being executed in this loop; from 3.14 on, if the loop does not run here.
 #[inline]
 pub fn enter(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = this.py();
     let Some(native) = as_native::<LoopBody>(event_loop) else {
         return enter_foreign(this, event_loop);
     };
-    let native = native.body();
+    enter_native(this, native)
+}
+
+/// The same in a loop of ours.
+///
+/// # Errors
+/// As [`enter`].
+#[inline]
+pub fn enter_native(this: &Bound<'_, Task>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
+    let py = this.py();
+    let native = event_loop.body();
+    let event_loop = event_loop.as_any();
     // What our own last step left is nobody's.
     let left_over = !native.stepping.get() && native.current_written.get();
     if compat::TASKS_ARE_PUBLISHED {
@@ -40,6 +50,10 @@ pub fn enter(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<
         drop(published::set_running_task(py, Some(this.as_any())));
         return Ok(());
     }
+    if left_over && native.current_entry.exchange(this) {
+        native.stepping.set(true);
+        return Ok(());
+    }
     let current = imports(py)?.current_tasks.bind(py);
     if !left_over
         && current.len() > 0
@@ -49,7 +63,7 @@ pub fn enter(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<
     }
     native.stepping.set(true);
     native.current_written.set(true);
-    current.set_item(event_loop, this)
+    native.current_entry.set(current, event_loop, this)
 }
 
 /// In a loop that is not ours.

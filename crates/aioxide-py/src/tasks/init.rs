@@ -12,9 +12,7 @@ use super::{Task, TaskBody, current, make_ready, register, step, unregister};
 use crate::events::LoopBody;
 use crate::futures::{FutureLike, FutureState, is_debug};
 use crate::imports::imports;
-use crate::object::{
-    Args, BodyOf, Owned, Returned, as_native, compat, copy_context, create, create_untracked, published,
-};
+use crate::object::{Args, BodyOf, Owned, Returned, as_native, compat, create, create_untracked, published, snapshot};
 
 /// Numbers the tasks that get no name. asyncio counts in the same order, but from a counter of its own.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -36,8 +34,7 @@ pub fn create_task<'py>(
 ) -> PyResult<Bound<'py, Task>> {
     let py = event_loop.py();
     let body = TaskBody::with_future(FutureState::pending(event_loop));
-    let hidden =
-        !parts.eager && as_native::<LoopBody>(event_loop).is_some_and(|native| native.body().hides_new_tasks());
+    let hidden = !parts.eager && as_native::<LoopBody>(event_loop).is_some_and(|native| native.body().hides_queued());
     let this = if hidden {
         create_untracked(py, body)?
     } else {
@@ -165,7 +162,7 @@ fn start<'py>(
             }
             body.context.set(Owned::new(context));
         }
-        _ => body.context.set(copy_context(py)?),
+        _ => body.context.set(snapshot(py)?),
     }
     match parts.name {
         Some(name) if !name.is_none() => body.name.set(name_of(name)?),

@@ -10,8 +10,8 @@ use super::{Task, TaskBody, attributes, cancellation, init, unregister};
 use crate::futures::{FutureLike, finalize_unread_exception, future_attributes, future_methods};
 use crate::imports::imports;
 use crate::object::{
-    Args, BodyOf, Returned, TypeBuilder, compat, finalize_slot, init_slots, method, method_noargs, method_one,
-    published, repr_slot,
+    Args, BodyOf, Returned, TypeBuilder, compat, context_in, finalize_slot, init_slots, method, method_noargs,
+    method_one, published, repr_slot,
 };
 
 /// Makes the type.
@@ -105,7 +105,7 @@ fn coroutine<'py>(this: &Bound<'py, Task>) -> Returned<'py> {
 }
 
 fn context<'py>(this: &Bound<'py, Task>) -> Returned<'py> {
-    Ok(this.body().context.get_or_none(this.py()))
+    context_in(this.py(), &this.body().context)
 }
 
 /// The name; made now if the task was given none.

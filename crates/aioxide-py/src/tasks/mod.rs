@@ -32,6 +32,7 @@ use std::cell::Cell;
 use pyo3::prelude::*;
 use pyo3::types::PySet;
 
+use crate::events::{Entry, LoopBody};
 use crate::futures::{FutureLike, FutureState};
 use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visitor, as_native, compat, published};
 
@@ -40,7 +41,7 @@ pub use current::{leave as leave_current, stepping_task};
 pub use ensuring::ensure_future;
 pub use init::{Parts, create_in_running_loop, create_task, is_plain_coroutine};
 pub use methods::build;
-pub use step::{ContextIs, run};
+pub use step::run_queued;
 pub use waiting::{context_of, wait_instead, wake, wakeup_of};
 
 /// The body of a `Task`.
@@ -207,15 +208,11 @@ pub fn cancel_requests(this: &Bound<'_, Task>) -> i32 {
 /// Puts a ready task at the end of its loop's queue: natively on our loop, else by `call_soon`.
 #[inline]
 fn make_ready(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-    if let Some(native) = as_native::<crate::events::LoopBody>(event_loop)
+    if let Some(native) = as_native::<LoopBody>(event_loop)
         && native.body().is_direct()
     {
-        if native.body().closed.get() {
-            return Err(crate::errors::loop_closed());
-        }
-        native
-            .body()
-            .push(crate::events::Entry::Task(Owned::new(this.as_any())));
+        native.body().require_open()?;
+        native.body().push(Entry::Task(Owned::new(this.as_any())));
         return Ok(());
     }
     waiting::call_soon(this, event_loop)

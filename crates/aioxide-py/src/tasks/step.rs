@@ -9,10 +9,10 @@ use pyo3::prelude::*;
 use super::waiting::{stop_waiting, wait_for};
 use super::{Task, cancellation, current, make_ready, unregister};
 use crate::errors::{ends_the_loop, invalid_state};
-use crate::events::LoopBody;
-use crate::futures::{self, FutureLike, State};
+use crate::events::{Entry, Loop, LoopBody};
+use crate::futures::{self, FutureBody, FutureLike, State};
 use crate::imports::imports;
-use crate::object::{BodyOf, Owned, Sent, as_native, in_context, send, throw, track};
+use crate::object::{BodyOf, Owned, Sent, as_exact, as_native, context_in, in_slot, send, throw, track};
 
 /// Who has entered the task's context.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,61 @@ pub enum ContextIs {
     NotEntered,
     /// The loop that calls the step as a callback.
     Entered,
+}
+
+/// Runs one step of a task that comes out of `event_loop`'s ready queue. Most have nothing special about them, which is
+/// found out by a look at each field; the others go the long way.
+///
+/// # Errors
+/// As [`run`].
+#[inline]
+pub fn run_queued(this: &Bound<'_, Task>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
+    let body = this.body();
+    let future = body.future();
+    let is_plain = future.event_loop.is(event_loop.as_any())
+        && body.to_throw.is_empty()
+        && !body.must_cancel.get()
+        && !future.done()
+        && (body.waiter.is_empty() || waiter_gave_a_result(this));
+    if !is_plain {
+        return run(this, ContextIs::NotEntered);
+    }
+    let py = this.py();
+    match body.steps.get() {
+        // It may have been hidden: see `LoopBody::hides_queued`.
+        0 => track(this),
+        // It takes more than one step: a context of its own is cheaper than lending it one each time.
+        1 => drop(context_in(py, &body.context)?),
+        _ => {}
+    }
+    stop_waiting(this)?;
+    current::enter_native(this, event_loop)?;
+    let stepped = in_slot(py, &body.context, || match resume(this, None) {
+        Sent::Yielded(value) if value.is_none() && event_loop.body().takes_at_once() => {
+            event_loop.body().push(Entry::Task(Owned::new(this.as_any())));
+            Ok(())
+        }
+        sent => act_on(this, event_loop.as_any(), sent),
+    });
+    event_loop.body().stepping.set(false);
+    stepped?
+}
+
+/// Whether the task waits for a future of ours that has a result: nothing to throw. The result counts as seen.
+#[inline]
+fn waiter_gave_a_result(this: &Bound<'_, Task>) -> bool {
+    let Some(waiter) = this.body().waiter.get(this.py()) else {
+        return false;
+    };
+    let Some(future) = as_exact::<FutureBody>(&waiter) else {
+        return false;
+    };
+    let state = future.body().future();
+    let gave = state.state.get() == State::Result;
+    if gave {
+        state.log_traceback.set(false);
+    }
+    gave
 }
 
 /// Runs one step of a ready task.
@@ -33,7 +88,7 @@ pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
     let py = this.py();
     let body = this.body();
     if body.steps.get() == 0 {
-        // It may have been hidden: see `LoopBody::hides_new_tasks`.
+        // It may have been hidden: see `LoopBody::hides_queued`.
         track(this);
     }
     let exception = outcome_of_waiter(this)?;
@@ -50,8 +105,11 @@ pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
     current::enter(this, &event_loop)?;
     let stepped = match context_is {
         ContextIs::NotEntered => {
-            let context = body.context.get_or_none(py);
-            in_context(&context, || advance(this, &event_loop, exception))
+            if body.steps.get() == 1 {
+                // It takes more than one step: a context of its own is cheaper than lending it one each time.
+                context_in(py, &body.context)?;
+            }
+            in_slot(py, &body.context, || advance(this, &event_loop, exception))
         }
         ContextIs::Entered => Ok(advance(this, &event_loop, exception)),
     };
@@ -61,8 +119,7 @@ pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
 
 /// The first step of an eager task, in its context; its loop's current task is set by the caller.
 pub fn run_eagerly(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-    let context = this.body().context.get_or_none(this.py());
-    in_context(&context, || advance(this, event_loop, None))?
+    in_slot(this.py(), &this.body().context, || advance(this, event_loop, None))?
 }
 
 /// The exception that made the task ready, if one did.
@@ -82,14 +139,26 @@ fn outcome_of_waiter<'py>(this: &Bound<'py, Task>) -> PyResult<Option<Bound<'py,
 /// Resumes the coroutine and acts on what it gives back.
 #[inline]
 fn advance(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>, exception: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+    let sent = resume(this, exception);
+    act_on(this, event_loop, sent)
+}
+
+/// Resumes the coroutine.
+#[inline]
+fn resume<'py>(this: &Bound<'py, Task>, exception: Option<Bound<'py, PyAny>>) -> Sent<'py> {
     let py = this.py();
     let body = this.body();
     body.steps.set(body.steps.get().wrapping_add(1));
     let coroutine = body.coroutine.get_or_none(py);
-    let sent = match exception {
+    match exception {
         None => send(&coroutine),
         Some(exception) => throw(&coroutine, &exception),
-    };
+    }
+}
+
+/// Acts on what the coroutine gave back.
+#[inline]
+fn act_on<'py>(this: &Bound<'py, Task>, event_loop: &Bound<'py, PyAny>, sent: Sent<'py>) -> PyResult<()> {
     match sent {
         Sent::Yielded(value) if value.is_none() => make_ready(this, event_loop),
         Sent::Yielded(value) => wait_for(this, event_loop, &value),

@@ -17,7 +17,8 @@ use crate::futures::{Callback, Future, FutureBody, FutureLike, State};
 use crate::gather::GatherBody;
 use crate::imports::imports;
 use crate::object::{
-    BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, compat, method_noargs, method_one,
+    BodyOf, Native, Owned, Returned, StaticMethod, as_exact, bound_function, compat, context_in, method_noargs,
+    method_one,
 };
 use crate::sleep::{self, SleepBody};
 
@@ -178,7 +179,7 @@ fn wait_for_foreign<'py>(
         }
         yielded.setattr("_asyncio_future_blocking", false)?;
         let keywords = PyDict::new(py);
-        keywords.set_item("context", this.body().context.get_or_none(py))?;
+        keywords.set_item("context", context_in(py, &this.body().context)?)?;
         yielded.call_method("add_done_callback", (wakeup_of(this.as_any())?,), Some(&keywords))?;
         Ok(None)
     };
@@ -260,7 +261,7 @@ fn failure_of_native<'py, B: FutureLike>(future: &Bound<'py, Native<B>>) -> PyRe
 
 /// The context a task runs in.
 pub fn context_of<'py>(task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(task.cast::<Task>()?.body().context.get_or_none(task.py()))
+    context_in(task.py(), &task.cast::<Task>()?.body().context)
 }
 
 static WAKEUP: OnceLock<StaticMethod> = OnceLock::new();
@@ -299,7 +300,7 @@ pub fn call_soon(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyRes
         method_noargs(c"task_step", c"Runs one step of the task.", step_now)
     })?;
     let keywords = PyDict::new(py);
-    keywords.set_item("context", this.body().context.get_or_none(py))?;
+    keywords.set_item("context", context_in(py, &this.body().context)?)?;
     event_loop.call_method(pyo3::intern!(py, "call_soon"), (step,), Some(&keywords))?;
     Ok(())
 }

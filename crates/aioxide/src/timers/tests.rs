@@ -169,12 +169,15 @@ fn any_mix_of_operations_agrees_with_a_sorted_list() {
                 }
                 _ => {
                     now += numbers.below(4);
-                    while let Some(id) = timers.pop_expired(at(now)) {
+                    // Now and then far ahead, when much of the heap is due.
+                    now += if numbers.below(100) == 0 { 150 } else { 0 };
+                    timers.take_expired(at(now), |id| {
                         let ((when, expected), key) = model.pop_first().unwrap();
                         assert_eq!(id, expected);
                         assert!(when <= now);
                         gone.push(key);
-                    }
+                    });
+                    assert_eq!(timers.pop_expired(at(now)), None);
                 }
             }
             assert_eq!(timers.len(), model.len());
@@ -185,6 +188,32 @@ fn any_mix_of_operations_agrees_with_a_sorted_list() {
                 assert!(gone.iter().all(|key| timers.cancel(*key).is_none()));
             }
         }
+        timers.check();
+    }
+}
+
+#[test]
+fn many_that_are_due_at_once_are_taken_in_order_and_the_rest_stays() {
+    for due in [1, 17, 100, 500, 999, 1_000] {
+        let mut numbers = Numbers(7);
+        let mut timers = Timers::new();
+        let mut expected: Vec<u64> = (0..1_000).collect();
+        let mut shuffled = expected.clone();
+        for place in (1..shuffled.len()).rev() {
+            shuffled.swap(place, numbers.below(place as u64 + 1) as usize);
+        }
+        for nanos in shuffled {
+            timers.insert(at(nanos), nanos);
+        }
+        timers.insert(Deadline::NEVER, u64::MAX);
+        let mut taken = Vec::new();
+        timers.take_expired(at(due - 1), |handle| taken.push(handle));
+        timers.check();
+        let rest = expected.split_off(due as usize);
+        assert_eq!(taken, expected);
+        assert_eq!(timers.len(), rest.len() + 1);
+        timers.take_expired(at(u64::MAX - 1), |handle| taken.push(handle));
+        assert_eq!(taken, (0..1_000).collect::<Vec<_>>());
         timers.check();
     }
 }
