@@ -42,6 +42,7 @@ run: ## play the tour: asyncio's lessons on aioxide, each saying what it shows
 test: ## test everything on every version; all parts run, the last line sums up
 	@$(PYTHON) tools/mariadb.py --ensure
 	@$(PYTHON) tools/redis_package.py --ensure
+	@$(PYTHON) tools/debug.py --ensure
 	@$(PYTHON) tools/verify.py $(SELECT) --profile $(PROFILE) $(if $(ONLY),--only $(ONLY))
 
 bench: ## measure against asyncio, uvloop and rloop on one version

@@ -39,6 +39,8 @@ NATIVE = {
     "Timeout",
     "TimerHandle",
     "create_task",
+    "eager_task_factory",
+    "ensure_future",
     "gather",
     "new_event_loop",
     "open_connection",
@@ -51,8 +53,6 @@ NATIVE = {
     "timeout",
     "timeout_at",
 }
-if sys.version_info >= (3, 12):
-    NATIVE.add("eager_task_factory")
 #: The names that asyncio does not have.
 OWN = {
     "BlockedReport",
@@ -68,6 +68,11 @@ OWN = {
 
 if sys.version_info < (3, 13):
     OWN.add("QueueShutDown")
+if sys.version_info < (3, 14):
+    NATIVE.add("all_tasks")
+if sys.version_info < (3, 12):
+    OWN |= {"create_eager_task_factory", "eager_task_factory"}
+    NATIVE.discard("eager_task_factory")
 
 SUBMODULES = sorted(
     name for name, value in vars(asyncio).items() if inspect.ismodule(value) and name != "sys"

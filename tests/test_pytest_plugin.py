@@ -153,3 +153,57 @@ def test_methods_of_classes_are_tests_too(run):
                 assert tmp_path.exists()
     """)
     result.assert_outcomes(passed=1)
+
+
+def test_the_plugins_of_pytest_asyncio_and_anyio_run_beside_it(pytester):
+    pytest.importorskip("pytest_asyncio")
+    pytest.importorskip("anyio")
+    pytester.makeini("[pytest]\nasyncio_mode = strict\n")
+    pytester.makepyfile(
+        textwrap.dedent("""
+        import asyncio, aioxide, anyio, pytest, pytest_asyncio
+
+        def loop():
+            return asyncio.get_running_loop()
+
+        @pytest_asyncio.fixture
+        async def theirs():
+            await asyncio.sleep(0)
+            return loop()
+
+        @pytest.fixture
+        def anyio_backend():
+            return "asyncio"
+
+        @pytest.fixture
+        async def anybodys():
+            await asyncio.sleep(0)
+            yield loop()
+
+        @pytest.mark.aioxide
+        async def test_ours(anybodys, virtual_clock):
+            await asyncio.sleep(3600)
+            assert virtual_clock.now() == 3600
+            assert anybodys is loop()
+            assert isinstance(loop(), aioxide.EventLoop)
+
+        @pytest.mark.asyncio
+        async def test_of_pytest_asyncio(theirs):
+            await asyncio.sleep(0)
+            assert theirs is loop()
+            assert isinstance(loop(), aioxide.EventLoop) is INSTALLED
+
+        @pytest.mark.anyio
+        async def test_of_anyio(anybodys):
+            async with anyio.create_task_group() as group:
+                group.start_soon(anyio.sleep, 0)
+            assert anybodys is loop()
+            assert isinstance(loop(), aioxide.EventLoop) is INSTALLED
+
+        def test_plain():
+            assert isinstance(asyncio.new_event_loop(), aioxide.EventLoop) is INSTALLED
+        """).replace("INSTALLED", "('--aioxide' in __import__('sys').argv)")
+    )
+    for options in ([], ["--aioxide"]):
+        result = pytester.runpytest_subprocess("-p", "no:randomly", *options)
+        result.assert_outcomes(passed=4)

@@ -262,3 +262,53 @@ def test_the_command_line_is_strict_in_development_mode():
     assert enforced.returncode == 1
     assert "StrictModeError" in enforced.stderr
     assert "coroutine 'f' was never awaited" in enforced.stderr
+
+
+def test_the_command_line_reports_every_kind_of_finding(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+import asyncio, time
+
+async def never(): pass
+
+async def fails(): raise KeyError("seen")
+
+async def spins():
+    for _ in range(60_000):
+        await asyncio.sleep(0)
+
+async def stubborn():
+    while not cancelled or time.monotonic() < cancelled[0] + 1.5:
+        try:
+            await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            cancelled.append(time.monotonic())
+
+cancelled = []
+
+async def main():
+    never()
+    tasks = [asyncio.create_task(f(), name=f.__name__) for f in (fails, spins, stubborn)]
+    time.sleep(0.3)
+    await tasks[1]
+
+asyncio.run(main())
+"""
+    )
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-m", "aioxide", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    for finding, said in [
+        ("NeverAwaited", "coroutine 'never' was never awaited"),
+        ("UnreadException", "task 'fails' failed"),
+        ("BlockingCall", "time.sleep(0.3)"),
+        ("SpinningTask", "task 'spins' was stepped"),
+        ("IgnoredCancellation", "task 'stubborn' was cancelled"),
+    ]:
+        assert f"strict.{finding}: " in ended.stderr, ended.stderr
+        assert said in ended.stderr, ended.stderr

@@ -1,11 +1,13 @@
 """Check reference counts with the debug builds of Python that there are (Debian: ``python3.11-dbg``).
 
 The extension is built for each without optimisation, with Rust's debug assertions, and put beside a copy of the
-package; then ``tests/debug/refcounts.py`` runs.
+package; then ``tests/debug/refcounts.py`` runs. ``--ensure`` installs such a build from Debian's or Ubuntu's packages
+where there is none and that is possible; the exit status is 0 either way.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -13,10 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import interpreters
 from interpreters import SUPPORTED
+from mariadb import NotInstalled, apt_get
 from project import BUILD_ROOT, FORKY, ROOT
 
-__all__ = ("debug_interpreters",)
+__all__ = ("debug_interpreters", "ensure")
 
 
 def debug_interpreters() -> list[str]:
@@ -37,8 +41,33 @@ def debug_interpreters() -> list[str]:
     return found
 
 
+def ensure() -> list[str]:
+    """Return the debug builds, after installing one if need be: of a version that is tested anyway."""
+    if found := debug_interpreters():
+        return found
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise NotInstalled("there is none; install python3.X-dbg with your package manager")
+    apt_get("update")
+    for version in sorted({interpreter.version for interpreter in interpreters.find()}):
+        package = f"python{version}-dbg"
+        if not subprocess.run(["apt-cache", "show", package], capture_output=True, check=False).stdout:
+            continue
+        print(f"installing {package}, once", flush=True)
+        apt_get("install", "--yes", "--no-install-recommends", package)
+        return debug_interpreters()
+    raise NotInstalled("there are no packages of debug builds for these versions of Python")
+
+
 def main() -> int:
     """Build, copy and run for each; return the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--ensure", action="store_true", help="only install a debug build when there is none")
+    if parser.parse_args().ensure:
+        try:
+            print(f"debug builds of Python: {', '.join(ensure())}")
+        except NotInstalled as reason:
+            print(f"no debug build of Python: {reason}")
+        return 0
     found = debug_interpreters()
     if not found:
         print("no debug build of Python here (Debian's python3.11-dbg): reference counts are not checked")

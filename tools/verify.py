@@ -30,7 +30,7 @@ PARTS = {
     "rust": "cargo's tests of the crate, loom's models, the bridge's examples, the repository checks, the tour in Rust",
     "miri": "the crate's tests under Miri, where it can be had",
     "tools": "the tests of these tools",
-    "debug": "reference counts, where a debug build of Python is installed",
+    "debug": "reference counts, where there is a debug build of Python",
     "python": "pytest tests/",
     "cpython": "CPython's own test_asyncio, of the running version",
     "uvloop": "uvloop's tests, from its source distribution",

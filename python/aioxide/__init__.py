@@ -62,6 +62,7 @@ else:
         TimerHandle,
         as_completed,
         create_task,
+        ensure_future,
         gather,
         shield,
         sleep,
@@ -71,6 +72,7 @@ else:
         wait_for,
     )
     from .locks import Barrier, BoundedSemaphore, Condition, Event, Lock, Semaphore
+    from .namespace import create_eager_task_factory, eager_task_factory
     from .queues import LifoQueue, PriorityQueue, Queue, QueueShutDown
     from .streams import (
         StreamReader,
@@ -82,8 +84,8 @@ else:
         start_unix_server,
     )
 
-    if sys.version_info >= (3, 12):
-        from .namespace import eager_task_factory as eager_task_factory
+    if sys.version_info < (3, 14):
+        from .registry import all_tasks as all_tasks
 
 # Before install() can replace what the extension looks up in asyncio.
 _prepare_extension()
@@ -122,7 +124,10 @@ __all__ = [
     "open_unix_connection",
     "run",
     "as_completed",
+    "create_eager_task_factory",
     "create_task",
+    "eager_task_factory",
+    "ensure_future",
     "gather",
     "shield",
     "sleep",

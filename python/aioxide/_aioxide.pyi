@@ -77,6 +77,8 @@ __all__ = [
     "timeout_at",
     "Timeout",
     "live_tasks",
+    "unfinished_tasks",
+    "ensure_future",
 ]
 
 _T = TypeVar("_T")
@@ -191,34 +193,23 @@ class Task(_AsyncioTask[_T_co]):
     def _waits(self) -> int:
         """How often it waited for a future. Not in asyncio."""
 
+    def __init__(
+        self,
+        coro: Coroutine[Any, Any, _T_co],
+        *,
+        loop: _Loop | None = None,
+        name: str | None = None,
+        context: Context | None = None,
+        eager_start: bool = False,
+    ) -> None:
+        """Schedule ``coro``; with ``eager_start``, run its first step now if the loop is running.
+
+        TypeError if it is no coroutine; RuntimeError without a loop or on a closed one.
+        """
+
     if sys.version_info >= (3, 12):
-        def __init__(
-            self,
-            coro: Coroutine[Any, Any, _T_co],
-            *,
-            loop: _Loop | None = None,
-            name: str | None = None,
-            context: Context | None = None,
-            eager_start: bool = False,
-        ) -> None:
-            """Schedule ``coro``; with ``eager_start``, run its first step now if the loop is running.
-
-            TypeError if it is no coroutine; RuntimeError without a loop or on a closed one.
-            """
-
         def get_context(self) -> Context:
             """The context it runs in."""
-
-    else:
-        def __init__(
-            self,
-            coro: _Coroutine[_T_co],
-            *,
-            loop: _Loop | None = None,
-            name: str | None = None,
-            context: Context | None = None,
-        ) -> None:
-            """Schedule ``coro``. TypeError if it is no coroutine; RuntimeError without a loop or on a closed one."""
 
     def __del__(self) -> None: ...
     def __await__(self) -> Generator[Any, None, _T_co]: ...
@@ -372,29 +363,24 @@ def sleep(delay: float) -> Coroutine[Any, Any, None]:
 
 @overload
 def sleep(delay: float, result: _T) -> Coroutine[Any, Any, _T]: ...
+def create_task(
+    coro: _Coroutine[_T],
+    *,
+    name: object = None,
+    context: Context | None = None,
+    eager_start: bool = False,
+) -> asyncio.Task[_T]:
+    """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
 
-if sys.version_info >= (3, 14):
-    def create_task(
-        coro: _Coroutine[_T],
-        *,
-        name: object = None,
-        context: Context | None = None,
-        eager_start: bool = False,
-    ) -> asyncio.Task[_T]:
-        """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
+    With ``eager_start``, on every version, its first step runs now. RuntimeError without a running loop; TypeError if
+    it is no coroutine. Source: ``asyncio.tasks``.
+    """
 
-        With ``eager_start``, its first step runs now. RuntimeError without a running loop; TypeError if it is no
-        coroutine. Source: ``asyncio.tasks``.
-        """
+def ensure_future(coro_or_future: Awaitable[_T], *, loop: _Loop | None = None) -> asyncio.Future[_T]:
+    """Return a future as it is, and a task of the running loop for a coroutine or another awaitable.
 
-else:
-    def create_task(
-        coro: _Coroutine[_T], *, name: object = None, context: Context | None = None
-    ) -> asyncio.Task[_T]:
-        """Schedule a coroutine in the running loop; return its task: a native one, or what its task factory makes.
-
-        RuntimeError without a running loop; TypeError if it is no coroutine. Source: ``asyncio.tasks``.
-        """
+    TypeError if it cannot be awaited; ValueError if it is a future of another loop. Source: ``asyncio.tasks``.
+    """
 
 @disjoint_base
 class TaskGroupCore:
@@ -418,21 +404,15 @@ class TaskGroupCore:
     def __aexit__(
         self, et: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> Coroutine[Any, Any, None]: ...
-    if sys.version_info >= (3, 14):
-        def create_task(
-            self,
-            coro: _Coroutine[_T],
-            *,
-            name: str | None = None,
-            context: Context | None = None,
-            eager_start: bool | None = None,
-        ) -> asyncio.Task[_T]:
-            """Create a new task in this group and return it; with ``eager_start``, its first step runs now."""
-    else:
-        def create_task(
-            self, coro: _Coroutine[_T], *, name: str | None = None, context: Context | None = None
-        ) -> asyncio.Task[_T]:
-            """Create a new task in this group and return it."""
+    def create_task(
+        self,
+        coro: _Coroutine[_T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        eager_start: bool | None = None,
+    ) -> asyncio.Task[_T]:
+        """Create a new task in this group and return it; with ``eager_start``, its first step runs now."""
 
 @disjoint_base
 class Timeout:
@@ -528,6 +508,9 @@ def shield(arg: Awaitable[_T]) -> asyncio.Future[_T]:
 def _prepare() -> None: ...
 def live_tasks() -> list[Task[Any]]:
     """Every native task that was started and has not finished, of all loops and threads. Not in asyncio."""
+
+def unfinished_tasks(event_loop: object) -> set[Task[Any]]:
+    """The native tasks of a loop that were started and have not finished. Not in asyncio."""
 
 @disjoint_base
 class SocketTransport(_FlowControlMixin):
@@ -1125,28 +1108,18 @@ class LoopCore:
         """A pending future of this loop."""
 
     # asyncio's type: a task factory may make any.
-    if sys.version_info >= (3, 13):
-        def create_task(
-            self,
-            coro: _Coroutine[_T],
-            *,
-            name: object = None,
-            context: Context | None = None,
-            eager_start: bool | None = None,
-        ) -> asyncio.Task[_T]:
-            """Schedule a coroutine; return its task: a native one, or what the task factory makes.
+    def create_task(
+        self,
+        coro: _Coroutine[_T],
+        *,
+        name: object = None,
+        context: Context | None = None,
+        eager_start: bool | None = None,
+    ) -> asyncio.Task[_T]:
+        """Schedule a coroutine; return its task: a native one, or what the task factory makes.
 
-            RuntimeError if the loop is closed.
-            """
-
-    else:
-        def create_task(
-            self, coro: _Coroutine[_T], *, name: object = None, context: Context | None = None
-        ) -> asyncio.Task[_T]:
-            """Schedule a coroutine; return its task: a native one, or what the task factory makes.
-
-            RuntimeError if the loop is closed.
-            """
+        RuntimeError if the loop is closed.
+        """
 
     # The calls on sockets complete at once where they can: nothing is watched then. In debug mode a socket that would
     # block is a ValueError. Cancelled, they stop watching.

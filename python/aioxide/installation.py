@@ -24,13 +24,14 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from . import locks, namespace, queues, streams
+from . import locks, namespace, queues, registry, streams
 from ._aioxide import (
     Future,
     Task,
     Timeout,
     as_completed,
     create_task,
+    ensure_future,
     gather,
     shield,
     sleep,
@@ -102,6 +103,7 @@ _ROWS: list[tuple[ModuleType, str, Any]] = [
             ("wait_for", wait_for),
             ("as_completed", as_completed),
             ("shield", shield),
+            ("ensure_future", ensure_future),
         )
         for module in (asyncio, asyncio.tasks)
     ),
@@ -137,6 +139,9 @@ if sys.version_info >= (3, 13):
         (asyncio, "EventLoop", EventLoop),
         (asyncio.unix_events, "EventLoop", EventLoop),
     ]
+if sys.version_info < (3, 14):
+    # Later it is in C, and asks the extension.
+    _ROWS += [(module, "all_tasks", registry.all_tasks) for module in (asyncio, asyncio.tasks)]
 if not _HAS_POLICIES:
     _ROWS += [
         (asyncio, "new_event_loop", new_event_loop),

@@ -18,11 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import ModuleType
 
-__all__ = ["complete", "continue_with"]
+__all__ = ["complete", "continue_with", "create_eager_task_factory", "eager_task_factory"]
 
 if sys.version_info >= (3, 12):
-    eager_task_factory = asyncio.create_eager_task_factory(Task)
-    __all__ += ["eager_task_factory"]
+    create_eager_task_factory = asyncio.create_eager_task_factory
+else:
+
+    def create_eager_task_factory(custom_task_constructor: Callable[..., Any]) -> Callable[..., Any]:
+        """Make a task factory whose tasks begin at once. Source: CPython 3.12."""
+
+        def factory(loop: Any, coro: Any, *, name: str | None = None, context: Any = None) -> Any:
+            return custom_task_constructor(coro, loop=loop, name=name, context=context, eager_start=True)
+
+        return factory
+
+
+eager_task_factory = create_eager_task_factory(Task)
 
 
 def complete(names: Iterable[str]) -> list[str]:

@@ -205,7 +205,7 @@ def water_marks(high: int | None, low: int | None, kibibytes: int) -> tuple[int,
         low = high // 4
     if not high >= low >= 0:
         raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-    return high, low
+    return transports.whole(high), transports.whole(low)
 
 
 def handshake_starts(protocol: Any) -> float:

@@ -11,6 +11,7 @@ import asyncio.taskgroups
 from asyncio.exceptions import CancelledError
 from typing import TYPE_CHECKING, Any
 
+from . import _aioxide
 from ._aioxide import TaskGroupCore
 
 if TYPE_CHECKING:
@@ -70,6 +71,17 @@ class TaskGroup(TaskGroupCore, asyncio.taskgroups.TaskGroup):
             return await self._leave(None, None, None)
         finally:
             del error
+
+    def _create_eagerly(self, coro: Any, *, eager_start: bool | None, **options: Any) -> Any:
+        """``create_task()`` with ``eager_start``, where asyncio does not know that: before 3.14."""
+        refuses = not self._entered or self._aborting or (self._exiting and not self._tasks)
+        if refuses or not eager_start:
+            return _original.create_task(self, coro, **options)
+        task = _aioxide.create_task(coro, eager_start=True, **options)
+        self._tasks.add(task)
+        # Also of one that is done: what it has raised is heard of in a later turn, as in asyncio.
+        task.add_done_callback(self._on_task_done)
+        return task
 
     def cancel(self) -> None:
         """Cancel the group: its children and the block that has entered it, which is left without an error.

@@ -7,6 +7,7 @@ import asyncio.constants
 import asyncio.futures
 import asyncio.trsock
 import asyncio.unix_events
+import math
 import os
 import sys
 import warnings
@@ -143,7 +144,12 @@ def water_marks(high: int | None, low: int | None) -> tuple[int, int]:
         low = high // 4
     if not high >= low >= 0:
         raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-    return high, low
+    return whole(high), whole(low)
+
+
+def whole(limit: float) -> int:
+    """A limit as a whole number of bytes: more than 1.5 of them are more than one."""
+    return math.floor(min(limit, sys.maxsize))
 
 
 def warn_lost_write() -> None:

@@ -46,6 +46,7 @@ MODULES = (
     "test_tasks",
     "test_threads",
     "test_timeouts",
+    "test_tools",
     "test_unix_events",
     "test_waitfor",
 )

@@ -29,8 +29,8 @@ use crate::futures::{self, FutureBody, FutureLike};
 use crate::imports::imports;
 use crate::object::{
     self, Args, Body, BodyOf, Layout, Native, Owned, Resumed, Returned, Sent, Slot, TypeBuilder, Visitor, as_exact,
-    as_native, await_slot, create, finalize_slot, getter, iter_slot, method, method_noargs, method_one, repr_slot,
-    resume_slots,
+    as_native, await_slot, compat, create, finalize_slot, getter, iter_slot, method, method_noargs, method_one,
+    repr_slot, resume_slots,
 };
 use crate::tasks::TaskBody;
 
@@ -208,10 +208,10 @@ pub fn iterator_of<'py>(awaitable: &Bound<'py, PyAny>) -> Returned<'py> {
     let class = awaitable.get_type();
     match class.getattr_opt(pyo3::intern!(py, "__await__"))? {
         Some(method) if !method.is_none() => method.call1((awaitable,)),
-        _ => Err(PyTypeError::new_err(format!(
-            "object {} can't be used in 'await' expression",
-            class.name()?
-        ))),
+        _ => {
+            let (before, after) = compat::NOT_AWAITABLE;
+            Err(PyTypeError::new_err(format!("{before}{}{after}", class.name()?)))
+        }
     }
 }
 

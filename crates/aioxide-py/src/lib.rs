@@ -46,12 +46,18 @@ mod timeouts;
 mod transports;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyType};
+use pyo3::types::{PyList, PySet, PyType};
 
 /// Every native task that was started and has not finished, of all loops.
 #[pyfunction]
 fn live_tasks(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     PyList::new(py, tasks::live(py))
+}
+
+/// The native tasks of a loop that were started and have not finished.
+#[pyfunction]
+fn unfinished_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
+    tasks::unfinished(event_loop)
 }
 
 /// Looks up what the extension needs of asyncio, before anybody replaces it there.
@@ -127,14 +133,15 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     let doc = c"sleep(delay, result=None)\n--\n\nSuspends the task for a time in seconds, then returns the result.";
     module.add("sleep", object::function(module, c"sleep", doc, sleep::sleep)?)?;
-    let doc = if object::compat::CREATE_TASK_TAKES_EAGER_START {
-        c"create_task(coro, *, name=None, context=None, eager_start=False)\n--\n\nSchedules a coroutine in the running loop; returns its Task."
-    } else {
-        c"create_task(coro, *, name=None, context=None)\n--\n\nSchedules a coroutine in the running loop; returns its Task."
-    };
+    let doc = c"create_task(coro, *, name=None, context=None, eager_start=False)\n--\n\nSchedules a coroutine in the running loop; returns its Task.";
     module.add(
         "create_task",
         object::function(module, c"create_task", doc, tasks::create_in_running_loop)?,
+    )?;
+    let doc = c"ensure_future(coro_or_future, *, loop=None)\n--\n\nReturns a future as it is, and a task for a coroutine or another awaitable.";
+    module.add(
+        "ensure_future",
+        object::function(module, c"ensure_future", doc, tasks::ensure_future)?,
     )?;
     let gathering = gather::build(py)?;
     module.getattr("Future")?.call_method1("register", (&gathering,))?;
@@ -172,6 +179,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // Not by `add_function`, which would export it.
     module.setattr("_prepare", wrap_pyfunction!(_prepare, module)?)?;
     module.add_function(wrap_pyfunction!(live_tasks, module)?)?;
+    module.add_function(wrap_pyfunction!(unfinished_tasks, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     Ok(())
 }

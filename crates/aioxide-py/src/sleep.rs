@@ -11,7 +11,7 @@
 //! asyncio's own that was started inside a native task's step) finds a future's methods, which make one.
 //!
 //! Invariants: a timer exists only while `Asleep` or `Waiting`; `partner` is the waiting task while `Asleep`, `Fired`
-//! or `Cancelled`, and the timer handle of a foreign loop while `Waiting`.
+//! or `Cancelled`, the timer handle of a foreign loop while `Waiting`, and, while `New`, a delay that is no number.
 //! Counterpart: `asyncio.sleep` in `Lib/asyncio/tasks.py`. It has a coroutine's methods, so `iscoroutine`
 //! and `create_task` accept it. On a loop that is not ours it arranges the wait through `call_later`.
 
@@ -23,7 +23,7 @@ use aioxide::{Deadline, TimerKey};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyInt, PyType};
+use pyo3::types::{PyDict, PyFloat, PyInt, PyType};
 
 use crate::events::{Entry, Loop, LoopBody, deadline};
 use crate::futures::{self, FutureBody, FutureLike, State};
@@ -63,7 +63,7 @@ pub struct SleepBody {
     /// What a foreign task waits for, or somebody asked an `Asleep` one for.
     future: Slot,
     key: Cell<Option<TimerKey>>,
-    /// The waiting task, or a foreign loop's timer handle.
+    /// The waiting task, a foreign loop's timer handle, or a delay that is no number.
     partner: Slot,
 }
 
@@ -180,19 +180,30 @@ pub fn sleep<'py>(args: Args<'_, 'py>) -> Returned<'py> {
         },
     };
     let body = SleepBody::empty();
-    body.delay.set(seconds_of(delay).map_err(|_| {
-        let class = delay
-            .get_type()
-            .name()
-            .map_or_else(|_| "?".to_owned(), |name| name.to_string());
-        PyTypeError::new_err(format!("'<=' not supported between instances of '{class}' and 'int'"))
-    })?);
+    let seconds = seconds_of(delay).unwrap_or_else(|_| {
+        body.partner.set(Owned::new(delay));
+        f64::NAN
+    });
+    body.delay.set(seconds);
     if let Some(result) = result.filter(|result| !result.is_none()) {
         body.result.set(Owned::new(result));
         return Ok(create(delay.py(), body)?.into_any());
     }
+    if seconds.is_nan() {
+        return Ok(create(delay.py(), body)?.into_any());
+    }
     // It owns nothing until it is awaited; a sleep(0) never does.
     Ok(create_untracked(delay.py(), body)?.into_any())
+}
+
+/// What awaiting a sleep of no number raises: what comparing it, or adding it to a time, does.
+#[cold]
+fn refusal(delay: &Bound<'_, PyAny>) -> PyErr {
+    let added = delay.le(0).and_then(|_| PyFloat::new(delay.py(), 0.0).add(delay));
+    added.map_or_else(
+        |error| error,
+        |_| PyTypeError::new_err(format!("a delay must be a real number, not {delay}")),
+    )
 }
 
 /// A delay as a float; `sleep(0)`, the most frequent by far, by one comparison.
@@ -240,9 +251,15 @@ fn resume_asleep<'py>(this: &Bound<'py, Sleep>) -> PyResult<Resumed<'py>> {
     match body.progress.get() {
         Progress::New => {
             let delay = body.delay.get();
-            if delay.is_nan() && compat::SLEEP_REFUSES_NAN {
-                body.progress.set(Progress::Finished);
-                return Err(PyValueError::new_err("Invalid delay: NaN (not a number)"));
+            if delay.is_nan() {
+                if let Some(given) = body.partner.take() {
+                    body.progress.set(Progress::Finished);
+                    return Err(refusal(given.bind(py)));
+                }
+                if compat::SLEEP_REFUSES_NAN {
+                    body.progress.set(Progress::Finished);
+                    return Err(PyValueError::new_err("Invalid delay: NaN (not a number)"));
+                }
             }
             track(this);
             arrange(this, delay).map(Resumed::Yielded)

@@ -23,10 +23,11 @@ use pyo3::types::{PyDict, PyFloat, PyInt, PyTuple, PyType};
 
 use crate::coroutines::{self, Coroutine, Next, Operation, coroutine, iterator_of};
 use crate::events::{Entry, Loop, LoopBody, deadline, seconds};
+use crate::handles::bind_parts;
 use crate::imports::imports;
 use crate::object::{
     Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_exact, as_native, create,
-    getter_setter, init_slots, method, method_noargs, method_one, repr_slot,
+    getter_setter, init_slots, method, method_noargs, repr_slot,
 };
 use crate::tasks::{self, Task, TaskBody};
 
@@ -146,7 +147,9 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
             c"The deadline, in the loop's seconds, or None.",
             when,
         ))
-        .method(method_one(c"reschedule", c"Changes the deadline.", reschedule))
+        .method(method(c"reschedule", c"Changes the deadline.", |this, args| {
+            reschedule(this, args.one("reschedule", "when")?)
+        }))
         .method(method_noargs(c"expired", c"Whether the deadline has passed.", expired))
         .method(method_noargs(c"_on_timeout", c"The deadline has passed.", on_timeout))
         .method(method_noargs(c"__aenter__", c"Sets the timer.", enter))
@@ -212,11 +215,7 @@ pub fn timeout_at<'py>(args: Args<'_, 'py>) -> Returned<'py> {
 }
 
 fn init(this: &Bound<'_, Timeout>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-    let named = match kwargs {
-        Some(kwargs) => kwargs.get_item("when")?,
-        None => None,
-    };
-    let Some(when) = args.iter().next().or(named) else {
+    let [Some(when)] = bind_parts("Timeout.__init__", args, kwargs, ["when"])? else {
         return Err(pyo3::exceptions::PyTypeError::new_err(
             "Timeout.__init__() missing 1 required positional argument: 'when'",
         ));

@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyTuple};
 use super::Loop;
 use crate::futures::{FutureBody, FutureLike};
 use crate::imports::imports;
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, compat, create, method, method_noargs};
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, create, method, method_noargs};
 use crate::tasks;
 
 /// Adds the methods.
@@ -53,11 +53,6 @@ fn create_task<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'p
         return Err(PyTypeError::new_err("create_task() missing 'coro'"));
     };
     let eager = match eager_start {
-        Some(_) if !compat::HAS_EAGER_START => {
-            return Err(PyTypeError::new_err(
-                "create_task() got an unexpected keyword argument 'eager_start'",
-            ));
-        }
         Some(eager) => eager.is_truthy()?,
         None => false,
     };

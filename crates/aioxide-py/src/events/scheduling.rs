@@ -44,19 +44,67 @@ pub type CallbackParts<'a, 'py> = (
     Option<&'a Bound<'py, PyAny>>,
 );
 
-/// The callback, its arguments as a tuple, and the context of a `call_…` method.
-pub fn callback_of<'a, 'py>(function: &str, args: &Args<'a, 'py>, start: usize) -> PyResult<CallbackParts<'a, 'py>> {
-    let context = args.only_keyword(function, "context")?;
-    let Some(callback) = args.positional().get(start) else {
-        return Err(PyTypeError::new_err(format!(
-            "{function}() missing 1 required positional argument: 'callback'"
-        )));
+/// The callback, its arguments as a tuple, and the context of a `call_…` method. What comes before the callback may be
+/// given by name, too.
+pub fn callback_of<'a, 'py>(
+    function: &str,
+    args: &Args<'a, 'py>,
+    first: Option<&str>,
+) -> PyResult<CallbackParts<'a, 'py>> {
+    let start = usize::from(first.is_some());
+    if let Some(positional) = args.only_positional()
+        && let Some(callback) = positional.get(start)
+    {
+        return Ok((callback, args.rest(start + 1)?, None));
+    }
+    let names = ["callback", "context", first.unwrap_or("context")];
+    let [named, context, _] = args.bind_keywords(function, names)?;
+    let callback = match (args.positional().get(start), named) {
+        (Some(callback), None) | (None, Some(callback)) => callback,
+        (Some(_), Some(_)) => return Err(given_twice(function, "callback")),
+        (None, None) => {
+            return Err(PyTypeError::new_err(format!(
+                "{function}() missing 1 required positional argument: 'callback'"
+            )));
+        }
     };
     Ok((callback, args.rest(start + 1)?, context))
 }
 
+/// The argument before the callback.
+#[inline]
+pub fn first_of<'a, 'py>(function: &str, args: &Args<'a, 'py>, name: &str) -> PyResult<&'a Bound<'py, PyAny>> {
+    match args.only_positional() {
+        Some([first, _, ..]) => Ok(first),
+        _ => first_by_name(function, args, name),
+    }
+}
+
+#[cold]
+fn first_by_name<'a, 'py>(function: &str, args: &Args<'a, 'py>, name: &str) -> PyResult<&'a Bound<'py, PyAny>> {
+    let [named, callback, _] = args.bind_keywords(function, [name, "callback", "context"])?;
+    match (args.positional(), named) {
+        ([first, ..], None) if callback.is_some() || args.positional().len() > 1 => Ok(first),
+        ([], Some(first)) => Ok(first),
+        ([_, ..], Some(_)) => Err(given_twice(function, name)),
+        ([_], None) => Err(PyTypeError::new_err(format!(
+            "{function}() missing 1 required positional argument: 'callback'"
+        ))),
+        _ if callback.is_some() => Err(PyTypeError::new_err(format!(
+            "{function}() missing 1 required positional argument: '{name}'"
+        ))),
+        _ => Err(PyTypeError::new_err(format!(
+            "{function}() missing 2 required positional arguments: '{name}' and 'callback'"
+        ))),
+    }
+}
+
+fn given_twice(function: &str, name: &str) -> PyErr {
+    PyTypeError::new_err(format!("{function}() got multiple values for argument '{name}'"))
+}
+
 fn call_soon<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
-    let (callback, arguments, context) = callback_of("call_soon", &args, 0)?;
+    let (callback, arguments, context) = callback_of("BaseEventLoop.call_soon", &args, None)?;
     let body = this.body();
     body.require_open()?;
     if body.debug.get() {
@@ -78,7 +126,7 @@ fn call_soon<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py>
 }
 
 fn call_soon_threadsafe<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
-    let (callback, arguments, context) = callback_of("call_soon_threadsafe", &args, 0)?;
+    let (callback, arguments, context) = callback_of("BaseEventLoop.call_soon_threadsafe", &args, None)?;
     let body = this.body();
     body.require_open()?;
     if body.debug.get() {

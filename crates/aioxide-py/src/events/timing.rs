@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
-use super::scheduling::{Thread, callback_of, check};
+use super::scheduling::{Thread, callback_of, check, first_of};
 use super::{Entry, Loop, LoopBody};
 use crate::handles::{self, Parts, When};
 use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, method, method_noargs};
@@ -90,11 +90,7 @@ pub fn now(this: &Bound<'_, Loop>) -> PyResult<Deadline> {
 }
 
 fn call_later<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
-    let Some(delay) = args.positional().first() else {
-        return Err(PyTypeError::new_err(
-            "call_later() missing 2 required positional arguments: 'delay' and 'callback'",
-        ));
-    };
+    let delay = first_of(CALL_LATER.0, &args, CALL_LATER.1)?;
     if delay.is_none() {
         return Err(PyTypeError::new_err("delay must not be None"));
     }
@@ -103,7 +99,7 @@ fn call_later<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py
     if body.time_hooked.get() {
         let now = this.call_method0(pyo3::intern!(py, "time"))?;
         let when = now.add(delay)?;
-        let (callback, arguments, context) = callback_of("call_later", &args, 1)?;
+        let (callback, arguments, context) = callback_of(CALL_LATER.0, &args, Some(CALL_LATER.1))?;
         let keywords = pyo3::types::PyDict::new(py);
         keywords.set_item("context", context)?;
         let positional = [when, callback.clone()].into_iter().chain(arguments.iter());
@@ -112,15 +108,10 @@ fn call_later<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py
     }
     // Adding to a float by hand makes no object; what is not a plain number adds itself.
     if let Some(delay) = plain_number(delay) {
-        return schedule(
-            this,
-            When::Seconds(seconds(aioxide::now()) + delay),
-            &args,
-            "call_later",
-        );
+        return schedule(this, When::Seconds(seconds(aioxide::now()) + delay), &args, CALL_LATER);
     }
     let when = time(this)?.add(delay)?;
-    schedule(this, When::Given(&when), &args, "call_later")
+    schedule(this, When::Given(&when), &args, CALL_LATER)
 }
 
 /// The value of a plain float or small int.
@@ -133,19 +124,20 @@ fn plain_number(number: &Bound<'_, PyAny>) -> Option<f64> {
 }
 
 fn call_at<'py>(this: &Bound<'py, Loop>, args: Args<'_, 'py>) -> Returned<'py> {
-    let Some(when) = args.positional().first() else {
-        return Err(PyTypeError::new_err(
-            "call_at() missing 2 required positional arguments: 'when' and 'callback'",
-        ));
-    };
+    let when = first_of(CALL_AT.0, &args, CALL_AT.1)?;
     if when.is_none() {
         return Err(PyTypeError::new_err("when cannot be None"));
     }
-    schedule(this, When::Given(when), &args, "call_at")
+    schedule(this, When::Given(when), &args, CALL_AT)
 }
 
-fn schedule<'py>(this: &Bound<'py, Loop>, when: When<'_, 'py>, args: &Args<'_, 'py>, function: &str) -> Returned<'py> {
-    let (callback, arguments, context) = callback_of(function, args, 1)?;
+fn schedule<'py>(
+    this: &Bound<'py, Loop>,
+    when: When<'_, 'py>,
+    args: &Args<'_, 'py>,
+    (function, first): (&str, &str),
+) -> Returned<'py> {
+    let (callback, arguments, context) = callback_of(function, args, Some(first))?;
     let body = this.body();
     body.require_open()?;
     if body.debug.get() {
@@ -169,6 +161,9 @@ fn schedule<'py>(this: &Bound<'py, Loop>, when: When<'_, 'py>, args: &Args<'_, '
     Ok(handle.into_any())
 }
 
+/// What a method and the argument before the callback are called.
+const CALL_LATER: (&str, &str) = ("BaseEventLoop.call_later", "delay");
+const CALL_AT: (&str, &str) = ("BaseEventLoop.call_at", "when");
 const NANOS: f64 = 1e9;
 /// 2^63 ns, 292 years: beyond it a timer never fires.
 const LATEST: f64 = 9.223_372_036_854_776e18;

@@ -6,7 +6,7 @@
 
 use std::os::fd::RawFd;
 
-use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyKeyError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
 
@@ -196,7 +196,12 @@ impl LoopBody {
 /// A descriptor, or the descriptor of a file object; errors as `selectors` raises them.
 pub fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<RawFd> {
     let number = if file.is_instance_of::<PyInt>() {
-        file.extract::<i64>().unwrap_or(-1)
+        if file.lt(0)? {
+            return Err(PyValueError::new_err(format!("Invalid file descriptor: {file}")));
+        }
+        return file
+            .extract()
+            .map_err(|_| PyOverflowError::new_err("Python int too large to convert to C int"));
     } else {
         let invalid = || PyValueError::new_err(format!("Invalid file object: {}", text(file)));
         let fileno = file.getattr("fileno").map_err(|_| invalid())?;
@@ -257,7 +262,14 @@ fn remove<'py>(this: &Bound<'py, Loop>, file: &Bound<'py, PyAny>, direction: Dir
     if body.closed.get() {
         return Ok(PyBool::new(py, false).to_owned().into_any());
     }
-    let fd = descriptor(file).or_else(|error| body.remembered_fd(file).ok_or(error))?;
+    let fd = match descriptor(file) {
+        Ok(fd) => fd,
+        // No descriptor is that large: it is not watched.
+        Err(error) if error.is_instance_of::<PyOverflowError>(py) => {
+            return Ok(PyBool::new(py, false).to_owned().into_any());
+        }
+        Err(error) => body.remembered_fd(file).ok_or(error)?,
+    };
     let found = body.unwatch(fd, direction)?;
     body.forget_file(fd);
     if let Some(Watch::Handle(handle)) = &found {

@@ -262,7 +262,11 @@ pub fn bind_parts<'py, const N: usize>(
                 "{function}() got an unexpected keyword argument '{keyword}'"
             )));
         };
-        *place = Some(value);
+        if place.replace(value).is_some() {
+            return Err(PyTypeError::new_err(format!(
+                "{function}() got multiple values for argument '{keyword}'"
+            )));
+        }
     }
     Ok(parts)
 }

@@ -114,10 +114,10 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
             c"Releases the lock, waits for a notification, acquires the lock again.",
             wait,
         ))
-        .method(method_one(
+        .method(method(
             c"wait_for",
             c"Waits until a predicate is true; returns its value.",
-            wait_for,
+            |this, args| wait_for(this, args.one("wait_for", "predicate")?),
         ))
         .method(method(c"notify", c"Wakes up to n of those who wait.", notify))
         .method(method_noargs(c"notify_all", c"Wakes all who wait.", notify_all))

@@ -137,7 +137,11 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
 fn init(this: &Bound<'_, Semaphore>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let py = this.py();
     let [value] = bind_parts("Semaphore.__init__", args, kwargs, ["value"])?;
-    let value = value.map_or(Ok(Count::Whole(1)), |value| Count::of(&value))?;
+    let value = match value {
+        // What cannot be compared is refused in the words of the comparison.
+        Some(value) => Count::of(&value).or_else(|error| value.lt(0).and(Err(error)))?,
+        None => Count::Whole(1),
+    };
     if value.real() < 0.0 {
         return Err(PyValueError::new_err("Semaphore initial value must be >= 0"));
     }

@@ -113,6 +113,23 @@ impl<'a, 'py> Args<'a, 'py> {
         Ok(found)
     }
 
+    /// The one argument there is, by position or by name.
+    #[inline]
+    pub fn one(&self, function: &str, name: &str) -> PyResult<&'a Bound<'py, PyAny>> {
+        match self.only_positional() {
+            Some([value]) => Ok(value),
+            _ => self.one_by_name(function, name),
+        }
+    }
+
+    #[cold]
+    fn one_by_name(&self, function: &str, name: &str) -> PyResult<&'a Bound<'py, PyAny>> {
+        let [value] = self.bind(function, [name], 1, 1)?;
+        value.ok_or_else(|| {
+            PyTypeError::new_err(format!("{function}() missing 1 required positional argument: '{name}'"))
+        })
+    }
+
     /// Binds arguments that may be given by position or by name. The first `required` must be given; from
     /// `positional` on they are keyword-only.
     pub fn bind<const N: usize>(

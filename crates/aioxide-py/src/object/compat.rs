@@ -3,8 +3,6 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// Whether `asyncio.Task` knows `eager_start` (3.12).
-pub const HAS_EAGER_START: bool = cfg!(Py_3_12);
 /// Whether `asyncio.create_task` knows `eager_start` (3.14).
 pub const CREATE_TASK_TAKES_EAGER_START: bool = cfg!(Py_3_14);
 /// Whether `call_soon_threadsafe()` returns a `_ThreadSafeHandle` (3.14).
@@ -27,6 +25,19 @@ pub const WAIT_FOR_IS_A_TIMEOUT: bool = cfg!(Py_3_12);
 pub const AS_COMPLETED_IS_LAZY: bool = !cfg!(Py_3_13);
 /// Whether `asyncio.sleep(nan)` is refused (3.13).
 pub const SLEEP_REFUSES_NAN: bool = cfg!(Py_3_13);
+
+/// What `transport.write()` says it takes.
+pub const WRITABLE: &str = if cfg!(Py_3_14) {
+    "a bytes, bytearray, or memoryview object"
+} else {
+    "a bytes-like object"
+};
+/// The words around the class of what cannot be awaited.
+pub const NOT_AWAITABLE: (&str, &str) = if cfg!(Py_3_14) {
+    ("'", "' object can't be awaited")
+} else {
+    ("object ", " can't be used in 'await' expression")
+};
 
 /// Whether an empty datagram is sent (3.13); before, it was dropped without a word.
 pub const SENDS_EMPTY_DATAGRAMS: bool = cfg!(Py_3_13);

@@ -5,7 +5,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyString};
 
-use super::queue::{Queue, finished};
+use super::queue::{COUNTING, Queue, finished};
 use super::storage;
 use crate::imports::imports;
 use crate::object::{BodyOf, Owned, Returned, TypeBuilder, getter, getter_setter, method_noargs};
@@ -31,16 +31,29 @@ fn maxsize<'py>(this: &Bound<'py, Queue>) -> Returned<'py> {
 
 /// Whatever can be compared with a length is a size: a float, an integer beyond all lengths.
 pub fn set_maxsize(this: &Bound<'_, Queue>, maxsize: &Bound<'_, PyAny>) -> PyResult<()> {
-    let capacity = match maxsize.extract::<usize>() {
-        Ok(0) => None,
-        Ok(capacity) => Some(capacity),
-        Err(_) if maxsize.le(0)? => None,
-        Err(_) if maxsize.gt(isize::MAX)? => Some(usize::MAX),
-        Err(_) => Some(maxsize.call_method0("__ceil__")?.extract()?),
+    // What is no number is refused by the first comparison, as in asyncio.
+    let capacity = match capacity_of(maxsize) {
+        Ok(capacity) => capacity,
+        Err(_) => {
+            // So that full() compares by itself.
+            let full = PyString::intern(this.py(), "full");
+            this.body().overrides.assigned(full.as_any(), &[&COUNTING]);
+            Some(usize::MAX)
+        }
     };
     this.body().capacity.set(capacity);
     this.body().given_maxsize.set(Owned::new(maxsize));
     Ok(())
+}
+
+fn capacity_of(maxsize: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+    match maxsize.extract::<usize>() {
+        Ok(0) => Ok(None),
+        Ok(capacity) => Ok(Some(capacity)),
+        Err(_) if maxsize.le(0)? => Ok(None),
+        Err(_) if maxsize.gt(isize::MAX)? => Ok(Some(usize::MAX)),
+        Err(_) => maxsize.call_method0("__ceil__")?.extract().map(Some),
+    }
 }
 
 fn items<'py>(this: &Bound<'py, Queue>) -> Returned<'py> {

@@ -187,8 +187,12 @@ fn full<'py>(this: &Bound<'py, Queue>) -> Returned<'py> {
     if this.body().overrides.none(&COUNTING) {
         return boolean(py, this.body().items.len(py)? >= capacity);
     }
+    let maxsize = this.body().given_maxsize.get_or_none(py);
+    if maxsize.le(0)? {
+        return boolean(py, false);
+    }
     let size = this.call_method0(pyo3::intern!(py, "qsize"))?;
-    boolean(py, size.ge(this.body().given_maxsize.get_or_none(py))?)
+    boolean(py, size.ge(maxsize)?)
 }
 
 /// Whether there is no item, as the queue itself says.
@@ -375,7 +379,7 @@ fn get_item<'py>(this: &Bound<'py, Queue>) -> Returned<'py> {
 }
 
 /// What says how many items there are.
-const COUNTING: Group = Group::new(0, &["qsize", "empty", "full"]);
+pub const COUNTING: Group = Group::new(0, &["qsize", "empty", "full"]);
 /// What keeps the items; told apart by `Discipline`.
 const KEEPING: Group = Group::new(1, &["_put", "_get"]);
 /// What `put()` ends with.

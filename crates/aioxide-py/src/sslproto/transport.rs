@@ -128,10 +128,10 @@ fn information(builder: TypeBuilder) -> TypeBuilder {
             c"What is known of the connection, by name.",
             extra_info,
         ))
-        .method(method_one(
+        .method(method(
             c"set_protocol",
             c"Sets the protocol that gets what is read.",
-            set_protocol,
+            |this, args| set_protocol(this, args.one("set_protocol", "protocol")?),
         ))
         .method(method_noargs(c"get_protocol", c"The protocol.", app_protocol))
 }
@@ -160,8 +160,12 @@ fn reading(builder: TypeBuilder) -> TypeBuilder {
 
 fn writing_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method_one(c"write", c"Writes some data; never blocks.", write))
-        .method(method_one(c"writelines", c"Writes a list of data.", writelines))
+        .method(method(c"write", c"Writes some data; never blocks.", |this, args| {
+            write(this, args.one("write", "data")?)
+        }))
+        .method(method(c"writelines", c"Writes a list of data.", |this, args| {
+            writelines(this, args.one("writelines", "list_of_data")?)
+        }))
         .method(method_noargs(c"write_eof", c"Not for TLS.", write_eof))
         .method(method_noargs(c"can_write_eof", c"False.", can_write_eof))
         .method(method(

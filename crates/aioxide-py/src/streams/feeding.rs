@@ -12,16 +12,16 @@ use pyo3::types::{PyBool, PyByteArray, PyBytes};
 use super::reader::{FEEDING, ReaderBody, StreamReader};
 use super::{assign, finish_waiter};
 use crate::object::{
-    BodyOf, Owned, Returned, TypeBuilder, as_native, bytes, call_method_one, method_noargs, method_one,
+    BodyOf, Owned, Returned, TypeBuilder, as_native, bytes, call_method_one, method, method_noargs, method_one,
 };
 
 /// Adds the methods.
 pub fn feeding_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method_one(
+        .method(method(
             c"feed_data",
             c"Appends data and wakes whoever waits for it.",
-            feed_data,
+            |this, args| feed_data(this, args.one("feed_data", "data")?),
         ))
         .method(method_noargs(
             c"feed_eof",
@@ -38,15 +38,15 @@ pub fn feeding_methods(builder: TypeBuilder) -> TypeBuilder {
             c"The exception that was set, or None.",
             exception,
         ))
-        .method(method_one(
+        .method(method(
             c"set_exception",
             c"Sets what every read raises, and raises it in one that waits.",
-            set_exception,
+            |this, args| set_exception(this, args.one("set_exception", "exc")?),
         ))
-        .method(method_one(
+        .method(method(
             c"set_transport",
             c"Sets the transport to be paused when too much waits.",
-            set_transport,
+            |this, args| set_transport(this, args.one("set_transport", "transport")?),
         ))
         .method(method_noargs(
             c"_wakeup_waiter",

@@ -22,7 +22,7 @@ use crate::handles::bind_parts;
 use crate::imports::imports;
 use crate::object::{
     Body, BodyOf, Layout, Native, Returned, Slot, TypeBuilder, Visitor, as_exact, as_native, finalize_slot, getter,
-    getter_setter, init_slots, method_noargs, method_one, setattr_slot,
+    getter_setter, init_slots, method, method_noargs, method_one, setattr_slot,
 };
 use crate::overrides::{Group, Overrides};
 
@@ -190,20 +190,18 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     }
     builder = flow_methods::<ProtocolBody>(builder);
     builder
-        .method(method_one(
-            c"data_received",
-            c"Hands data to the reader.",
-            data_received,
-        ))
+        .method(method(c"data_received", c"Hands data to the reader.", |this, args| {
+            data_received(this, args.one("data_received", "data")?)
+        }))
         .method(method_noargs(
             c"eof_received",
             c"Tells the reader that the stream has ended.",
             eof_received,
         ))
-        .method(method_one(
+        .method(method(
             c"connection_lost",
             c"Tells the reader, and all who wait.",
-            connection_lost,
+            |this, args| connection_lost(this, args.one("connection_lost", "exc")?),
         ))
         .method(method_one(
             c"_get_close_waiter",

@@ -188,6 +188,8 @@ fn set_limit(this: &Bound<'_, StreamReader>, limit: &Bound<'_, PyAny>) -> PyResu
         Ok(number) => number,
         Err(_) if limit.gt(isize::MAX)? => usize::MAX,
         Err(_) if limit.lt(1)? => 0,
+        // NaN: no number is greater.
+        Err(_) if limit.ne(limit)? => usize::MAX,
         Err(_) => limit.call_method0("__floor__")?.extract()?,
     };
     let body = this.body();

@@ -287,7 +287,8 @@ fn read_until<'py>(this: &Bound<'py, StreamReader>, args: Args<'_, 'py>) -> Retu
 fn number(count: &Bound<'_, PyAny>) -> PyResult<isize> {
     count.extract::<isize>().or_else(|error| {
         if !error.is_instance_of::<pyo3::exceptions::PyOverflowError>(count.py()) {
-            return Err(error);
+            // In the words of asyncio's comparison, where that refuses it too.
+            return count.lt(0).and(Err(error));
         }
         Ok(if count.gt(0)? { isize::MAX } else { -1 })
     })

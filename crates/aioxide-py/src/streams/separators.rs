@@ -74,10 +74,11 @@ fn content_of(separator: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     }
     match PyBuffer::<u8>::get(separator) {
         Ok(view) => view.to_vec(separator.py()),
-        Err(_) => Err(PyTypeError::new_err(format!(
+        // asyncio asks for the length first.
+        Err(_) => separator.len().and(Err(PyTypeError::new_err(format!(
             "a bytes-like object is required, not '{}'",
             separator.get_type().name()?
-        ))),
+        )))),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::handles::bind_parts;
 use crate::imports::imports;
 use crate::object::{
     Args, Body, BodyOf, Layout, Native, Owned, Returned, Slot, TypeBuilder, Visitor, as_native, as_plain,
-    call_method_one, getter, getter_setter, init_slots, method, method_noargs, method_one,
+    call_method_one, getter, getter_setter, init_slots, method, method_noargs,
 };
 use crate::transports::{self, TransportBody};
 
@@ -84,8 +84,12 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         builder = builder.slot(slot);
     }
     builder
-        .method(method_one(c"write", c"Writes some data; never blocks.", write))
-        .method(method_one(c"writelines", c"Writes a list of data.", writelines))
+        .method(method(c"write", c"Writes some data; never blocks.", |this, args| {
+            write(this, args.one("write", "data")?)
+        }))
+        .method(method(c"writelines", c"Writes a list of data.", |this, args| {
+            writelines(this, args.one("writelines", "data")?)
+        }))
         .method(method_noargs(c"write_eof", c"Closes the writing side.", write_eof))
         .method(method_noargs(
             c"can_write_eof",

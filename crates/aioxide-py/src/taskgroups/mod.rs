@@ -186,7 +186,8 @@ fn create_task<'py>(this: &Bound<'py, TaskGroup>, args: Args<'_, 'py>) -> Return
         && body.entered.get()
         && !body.aborting.get()
         && !(body.exiting.get() && body.children.is_empty(py)?)
-        && let Ok([coroutine, name, context]) = args.bind("create_task", ["coro", "name", "context"], 1, 1)
+        && let Ok([coroutine, name, context, None]) =
+            args.bind("create_task", ["coro", "name", "context", "eager_start"], 1, 1)
         && let Some(coroutine) = coroutine
     {
         native.body().require_open()?;
@@ -210,6 +211,10 @@ fn create_task<'py>(this: &Bound<'py, TaskGroup>, args: Args<'_, 'py>) -> Return
     }
     let keywords = PyDict::new(py);
     args.keywords_into(&keywords)?;
+    if !compat::CREATE_TASK_TAKES_EAGER_START && keywords.contains("eager_start")? {
+        let positional = PyTuple::new(py, args.positional())?;
+        return this.call_method("_create_eagerly", positional, Some(&keywords));
+    }
     let mut positional = vec![this.as_any().clone()];
     positional.extend(args.positional().iter().cloned());
     imports(py)?

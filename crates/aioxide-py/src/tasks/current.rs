@@ -129,7 +129,7 @@ pub fn leave(event_loop: &Bound<'_, PyAny>, body: &LoopBody) -> PyResult<()> {
     Ok(())
 }
 
-/// Puts `task` in the place of the current one and returns that one (3.12's `_swap_current_task`).
+/// Puts `task` in the place of the current one and returns that one (`_swap_current_task`, which 3.11 lacks).
 pub fn swap<'py>(
     event_loop: &Bound<'py, PyAny>,
     task: Option<&Bound<'py, PyAny>>,
@@ -140,6 +140,17 @@ pub fn swap<'py>(
     {
         leave(event_loop, native.body())?;
     }
-    let previous = imports(py)?.swap_current_task.bind(py).call1((event_loop, task))?;
+    let swap = imports(py)?.swap_current_task.bind(py);
+    if swap.is_none() {
+        let current = imports(py)?.current_tasks.bind(py);
+        let previous = current.get_item(event_loop)?;
+        match task {
+            Some(task) => current.set_item(event_loop, task)?,
+            None if previous.is_some() => current.del_item(event_loop)?,
+            None => {}
+        }
+        return Ok(previous);
+    }
+    let previous = swap.call1((event_loop, task))?;
     Ok(Some(previous).filter(|previous| !previous.is_none()))
 }

@@ -63,9 +63,7 @@ pub fn create_in_running_loop<'py>(args: Args<'_, 'py>) -> Returned<'py> {
     {
         let [coroutine, name, context, eager_start] =
             args.bind("create_task", ["coro", "name", "context", "eager_start"], 1, 1)?;
-        if let Some(coroutine) = coroutine
-            && (eager_start.is_none() || compat::CREATE_TASK_TAKES_EAGER_START)
-        {
+        if let Some(coroutine) = coroutine {
             native.body().require_open()?;
             let eager = eager_start.map_or(Ok(false), |eager| eager.is_truthy())?;
             let parts = Parts { name, context, eager };
@@ -75,6 +73,16 @@ pub fn create_in_running_loop<'py>(args: Args<'_, 'py>) -> Returned<'py> {
     let keywords = PyDict::new(py);
     args.keywords_into(&keywords)?;
     let positional = PyTuple::new(py, args.positional())?;
+    if !compat::CREATE_TASK_TAKES_EAGER_START
+        && let Some(eager) = keywords.get_item("eager_start")?
+    {
+        if eager.is_truthy()? {
+            // No loop of that version can: the task does it by itself.
+            keywords.set_item("loop", event_loop)?;
+            return py.get_type::<Task>().call(positional, Some(&keywords));
+        }
+        keywords.del_item("eager_start")?;
+    }
     imports.create_task.bind(py).call(positional, Some(&keywords))
 }
 
@@ -95,7 +103,7 @@ pub fn init(this: &Bound<'_, Task>, args: &Bound<'_, PyTuple>, kwargs: Option<&B
             "loop" => event_loop = Some(value),
             "name" => name = Some(value),
             "context" => context = Some(value),
-            "eager_start" if compat::HAS_EAGER_START => eager = value.is_truthy()?,
+            "eager_start" => eager = value.is_truthy()?,
             keyword => {
                 return Err(PyTypeError::new_err(format!(
                     "Task() got an unexpected keyword argument '{keyword}'"
@@ -171,7 +179,7 @@ fn start<'py>(
     make_ready(this, event_loop).inspect_err(|_| unregister(this))
 }
 
-/// Runs the first step now, inside the caller's own step (3.12).
+/// Runs the first step now, inside the caller's own step. asyncio does since 3.12.
 fn eager_start(this: &Bound<'_, Task>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let body = this.body();
     let previous = current::swap(event_loop, Some(this.as_any()))?;

@@ -21,6 +21,7 @@ mod attributes;
 pub mod awaiters;
 mod cancellation;
 mod current;
+mod ensuring;
 mod init;
 mod methods;
 mod step;
@@ -29,6 +30,7 @@ mod waiting;
 use std::cell::Cell;
 
 use pyo3::prelude::*;
+use pyo3::types::PySet;
 
 use crate::events::{Entry, LoopBody};
 use crate::futures::{FutureLike, FutureState};
@@ -36,6 +38,7 @@ use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visi
 
 pub use cancellation::{pass_on, request as request_cancel};
 pub use current::{leave as leave_current, stepping_task};
+pub use ensuring::ensure_future;
 pub use init::{Parts, create_in_running_loop, create_task, is_plain_coroutine};
 pub use methods::build;
 pub use step::run_queued;
@@ -168,6 +171,25 @@ fn unregister(this: &Bound<'_, Task>) {
 /// Every native task that was started and has not finished, of all loops.
 pub fn live(py: Python<'_>) -> Vec<Bound<'_, PyAny>> {
     crate::object::linked(py, &LIVE)
+}
+
+/// The tasks of a loop that were started and have not finished.
+///
+/// # Errors
+/// MemoryError.
+pub fn unfinished<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
+    let py = event_loop.py();
+    let found = PySet::empty(py)?;
+    for task in live(py) {
+        let is_its_own = as_native::<TaskBody>(&task).is_some_and(|task| {
+            let future = task.body().future();
+            !future.done() && future.event_loop.get(py).is_some_and(|own| own.is(event_loop))
+        });
+        if is_its_own {
+            found.add(task)?;
+        }
+    }
+    Ok(found)
 }
 
 /// The task's loop.

@@ -8,17 +8,17 @@ use pyo3::types::PyBool;
 
 use super::{Delivery, Phase, SocketTransport, reading};
 use crate::imports::imports;
-use crate::object::{BodyOf, Owned, Returned, TypeBuilder, as_exact, method_noargs, method_one};
+use crate::object::{BodyOf, Owned, Returned, TypeBuilder, as_exact, method, method_noargs};
 use crate::sslproto::SslBody;
 use crate::streams;
 
 /// Adds the methods.
 pub fn transport_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method_one(
+        .method(method(
             c"set_protocol",
             c"Sets the protocol that gets what is read.",
-            set_protocol,
+            |this, args| set_protocol(this, args.one("set_protocol", "protocol")?),
         ))
         .method(method_noargs(c"get_protocol", c"The protocol.", protocol))
         .method(method_noargs(c"is_reading", c"Whether it reads.", is_reading))

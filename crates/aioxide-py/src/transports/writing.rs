@@ -15,13 +15,17 @@ use super::{Phase, SocketTransport, flow};
 use crate::errors::os_error;
 use crate::events::{Direction, Watch};
 use crate::imports::imports;
-use crate::object::{BodyOf, Owned, Returned, TypeBuilder, descriptor, method_noargs, method_one};
+use crate::object::{BodyOf, Owned, Returned, TypeBuilder, compat, descriptor, method, method_noargs};
 
 /// Adds the methods.
 pub fn writing_methods(builder: TypeBuilder) -> TypeBuilder {
     builder
-        .method(method_one(c"write", c"Writes some data; never blocks.", write))
-        .method(method_one(c"writelines", c"Writes a list of data.", writelines))
+        .method(method(c"write", c"Writes some data; never blocks.", |this, args| {
+            write(this, args.one("write", "data")?)
+        }))
+        .method(method(c"writelines", c"Writes a list of data.", |this, args| {
+            writelines(this, args.one("writelines", "list_of_data")?)
+        }))
         .method(method_noargs(
             c"write_eof",
             c"Closes the writing side after what is buffered was sent.",
@@ -60,38 +64,55 @@ pub fn bytes_like<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'a, [u8
 ///
 /// # Errors
 /// TypeError if it is not bytes-like.
-pub(super) fn data_of<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+pub(super) fn data_of<'a>(data: &'a Bound<'_, PyAny>, taken: &str) -> PyResult<Cow<'a, [u8]>> {
     if let Some(data) = bytes_like(data)? {
         return Ok(data);
     }
     let class = data.get_type().name()?;
     Err(PyTypeError::new_err(format!(
-        "data argument must be a bytes-like object, not '{class}'"
+        "data argument must be {taken}, not '{class}'"
     )))
 }
 
-fn check_writable(this: &Bound<'_, SocketTransport>) -> PyResult<()> {
+fn check_writable(this: &Bound<'_, SocketTransport>, method: &str) -> PyResult<()> {
     let body = this.body();
     if body.eof.get() {
-        return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
+        return Err(PyRuntimeError::new_err(format!(
+            "Cannot call {method}() after write_eof()"
+        )));
     }
     if !body.empty_waiter.is_empty() {
-        return Err(PyRuntimeError::new_err("unable to write; sendfile is in progress"));
+        return Err(PyRuntimeError::new_err(format!(
+            "unable to {method}; sendfile is in progress"
+        )));
     }
     Ok(())
 }
 
 /// `write()`: TypeError if `data` is not bytes-like, RuntimeError after `write_eof()`.
 pub fn write<'py>(this: &Bound<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Returned<'py> {
-    let data = data_of(data)?;
-    check_writable(this)?;
+    let data = data_of(data, compat::WRITABLE)?;
+    check_writable(this, "write")?;
     send(this, &data)?;
     Ok(none(this.py()))
 }
 
 fn writelines<'py>(this: &Bound<'py, SocketTransport>, lines: &Bound<'py, PyAny>) -> Returned<'py> {
-    let all = joined(lines)?;
-    check_writable(this)?;
+    check_writable(this, "writelines")?;
+    if !lines.is_truthy()? {
+        return Ok(none(this.py()));
+    }
+    let mut all = Vec::new();
+    for line in lines.try_iter()? {
+        let line = line?;
+        let Some(data) = bytes_like(&line)? else {
+            return Err(PyTypeError::new_err(format!(
+                "memoryview: a bytes-like object is required, not '{}'",
+                line.get_type().name()?
+            )));
+        };
+        all.extend_from_slice(&data);
+    }
     send(this, &all)?;
     Ok(none(this.py()))
 }
@@ -100,7 +121,7 @@ fn writelines<'py>(this: &Bound<'py, SocketTransport>, lines: &Bound<'py, PyAny>
 pub fn joined(lines: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let mut all = Vec::new();
     for line in lines.try_iter()? {
-        all.extend_from_slice(&data_of(&line?)?);
+        all.extend_from_slice(&data_of(&line?, BYTES_LIKE)?);
     }
     Ok(all)
 }
@@ -251,3 +272,6 @@ fn reset_empty_waiter<'py>(this: &Bound<'py, SocketTransport>) -> Returned<'py> 
     this.body().empty_waiter.clear();
     Ok(none(this.py()))
 }
+
+/// What all but sockets' transports say they take.
+pub(super) const BYTES_LIKE: &str = "a bytes-like object";

@@ -8,7 +8,7 @@ use pyo3::types::{PyBool, PyDict, PyString};
 use super::super::Phase;
 use super::super::flow::Writes;
 use super::{DatagramTransport, gathering, none};
-use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, getter, method, method_noargs, method_one};
+use crate::object::{Args, BodyOf, Owned, Returned, TypeBuilder, getter, method, method_noargs};
 
 /// Adds the attributes.
 pub fn datagram_attributes(builder: TypeBuilder) -> TypeBuilder {
@@ -31,10 +31,10 @@ pub fn datagram_attributes(builder: TypeBuilder) -> TypeBuilder {
             c"What is known of the socket, by name.",
             extra_info,
         ))
-        .method(method_one(
+        .method(method(
             c"set_protocol",
             c"Sets the protocol that is told.",
-            set_protocol,
+            |this, args| set_protocol(this, args.one("set_protocol", "protocol")?),
         ))
         .method(method_noargs(c"get_protocol", c"The protocol.", protocol))
 }

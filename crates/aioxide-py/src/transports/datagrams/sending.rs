@@ -5,7 +5,7 @@
 use pyo3::exceptions::{PyAttributeError, PyBlockingIOError, PyInterruptedError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 
-use super::super::writing::{data_of, would_block};
+use super::super::writing::{BYTES_LIKE, data_of, would_block};
 use super::super::{Phase, flow};
 use super::closing::{self, fatal};
 use super::queue::{Datagram, Target};
@@ -50,7 +50,7 @@ fn sendto<'py>(this: &Bound<'py, DatagramTransport>, args: Args<'_, 'py>) -> Ret
     let py = this.py();
     let body = this.body();
     let Some(given) = data else { return Ok(none(py)) };
-    let data = data_of(given)?;
+    let data = data_of(given, BYTES_LIKE)?;
     if data.is_empty() && !compat::SENDS_EMPTY_DATAGRAMS {
         return Ok(none(py));
     }

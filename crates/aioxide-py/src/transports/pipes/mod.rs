@@ -141,10 +141,10 @@ fn pipe_methods<B: Pipe>(mut builder: TypeBuilder) -> TypeBuilder {
             c"What is known of the pipe, by name.",
             extra_info::<B>,
         ))
-        .method(method_one(
+        .method(method(
             c"set_protocol",
             c"Sets the protocol that is told.",
-            set_protocol::<B>,
+            |this, args| set_protocol::<B>(this, args.one("set_protocol", "protocol")?),
         ))
         .method(method_noargs(c"get_protocol", c"The protocol.", protocol::<B>))
         .method(method_noargs(

@@ -17,7 +17,7 @@ use crate::errors::os_error;
 use crate::events::Direction;
 use crate::imports::imports;
 use crate::object::{
-    Body, BodyOf, Layout, Native, Returned, TypeBuilder, Visitor, descriptor, getter, method_noargs, method_one,
+    Body, BodyOf, Layout, Native, Returned, TypeBuilder, Visitor, descriptor, getter, method, method_noargs,
 };
 
 /// The body of a `WritePipeTransport`.
@@ -118,7 +118,9 @@ pub fn build(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
             c"Notices from now on that the reader goes away.",
             begin,
         ))
-        .method(method_one(c"write", c"Writes some data; never blocks.", write))
+        .method(method(c"write", c"Writes some data; never blocks.", |this, args| {
+            write(this, args.one("write", "data")?)
+        }))
         .method(method_noargs(c"can_write_eof", c"True.", can_write_eof))
         .method(method_noargs(
             c"write_eof",
@@ -173,7 +175,7 @@ fn begin<'py>(this: &Bound<'py, WritePipeTransport>) -> Returned<'py> {
 }
 
 fn write<'py>(this: &Bound<'py, WritePipeTransport>, data: &Bound<'py, PyAny>) -> Returned<'py> {
-    let data = writing::data_of(data)?;
+    let data = writing::data_of(data, writing::BYTES_LIKE)?;
     send(this, &data)?;
     Ok(none(this.py()))
 }
