@@ -127,3 +127,27 @@ def test_all_tasks_can_be_asked_while_another_loop_makes_tasks():
     finally:
         ended.set()
         thread.join()
+
+
+def test_tasks_of_asyncios_own_and_native_ones_take_turns() -> None:
+    """Each is the current task in its steps, and none is between them, whoever ran before."""
+    original = asyncio.tasks._CTask  # type: ignore[attr-defined]
+    seen: list[bool] = []
+
+    async def spin(tasks: list[asyncio.Task[None]], number: int) -> None:
+        for _ in range(200):
+            seen.append(asyncio.current_task() is tasks[number])
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        tasks: list[asyncio.Task[None]] = []
+        for number in range(6):
+            coroutine = spin(tasks, number)
+            tasks.append(original(coroutine, loop=loop) if number == 3 else loop.create_task(coroutine))
+        loop.call_soon(lambda: seen.append(asyncio.current_task() is None))
+        for task in tasks:
+            await task
+
+    aioxide.run(main())
+    assert seen == [True] * 1201

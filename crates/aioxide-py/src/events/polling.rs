@@ -28,7 +28,6 @@ pub enum Wait {
 /// Of signal handlers and of protocols' KeyboardInterrupt; of the poller itself.
 pub fn poll(this: &Bound<'_, Loop>, io: &Io, wait: Wait) -> PyResult<()> {
     receive(io);
-    tasks::leave_current(this.as_any(), this.body())?;
     match (wait, this.body().idle.get(this.py())) {
         (Wait::No, _) => ask(this, io, Some(Duration::ZERO)).map(drop),
         (Wait::UntilWork, None) => {
@@ -36,7 +35,10 @@ pub fn poll(this: &Bound<'_, Loop>, io: &Io, wait: Wait) -> PyResult<()> {
             let timeout = io.engine.borrow_mut().begin_wait(now);
             ask(this, io, timeout).map(drop)
         }
-        (Wait::UntilWork, Some(idle)) => poll_as_told(this, io, &idle),
+        (Wait::UntilWork, Some(idle)) => {
+            tasks::leave_current(this.as_any(), this.body())?;
+            poll_as_told(this, io, &idle)
+        }
     }
 }
 
@@ -50,8 +52,14 @@ enum News {
 /// Asks the poller, for so long at most, and acts on what it says.
 fn ask(this: &Bound<'_, Loop>, io: &Io, timeout: Option<Duration>) -> PyResult<News> {
     let py = this.py();
+    let driver = io.driver.get().filter(|driver| (driver.wants)());
+    if timeout == Some(Duration::ZERO) && driver.is_none() {
+        tasks::pause_current(this.as_any(), this.body())?;
+    } else {
+        tasks::leave_current(this.as_any(), this.body())?;
+    }
     let mut events = io.events.take();
-    let polled = match io.driver.get().filter(|driver| (driver.wants)()) {
+    let polled = match driver {
         Some(driver) => wait_driven(py, io, driver, &mut events, timeout),
         None if timeout == Some(Duration::ZERO) => io.poller.wait(&mut events, timeout),
         None => {
@@ -145,6 +153,7 @@ fn tell(this: &Bound<'_, Loop>, io: &Io, events: &[aioxide::PollEvent]) -> PyRes
     if events.is_empty() {
         return Ok(());
     }
+    tasks::leave_current(this.as_any(), this.body())?;
     // Found before any of them runs: a transport's protocol may close descriptors and open others.
     let mut ready = Vec::new();
     let others = {

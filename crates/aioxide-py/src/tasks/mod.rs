@@ -37,7 +37,7 @@ use crate::futures::{FutureLike, FutureState};
 use crate::object::{Body, BodyOf, Head, Layout, Links, Native, Owned, Slot, Visitor, as_native, compat, published};
 
 pub use cancellation::{pass_on, request as request_cancel};
-pub use current::{leave as leave_current, stepping_task};
+pub use current::{leave as leave_current, pause as pause_current, stepping_task};
 pub use ensuring::ensure_future;
 pub use init::{Parts, create_in_running_loop, create_task, is_plain_coroutine};
 pub use methods::build;
