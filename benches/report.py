@@ -88,6 +88,8 @@ def value(results: Results, row: Row, peer: str) -> str:
     cell = results.cell(row, peer)
     if cell.error is not None:
         return "error"
+    if cell.missing:
+        return "not offered"
     if cell.median is None:
         return "-"
     return f"{number(cell.median)} ±{cell.spread:.0%}"

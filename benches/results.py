@@ -30,6 +30,8 @@ class Cell:
     values: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
     error: str | None = None
+    #: Whether the peer says that it does not offer this.
+    missing: bool = False
 
     @property
     def median(self) -> float | None:

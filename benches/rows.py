@@ -119,8 +119,8 @@ def no_dearer_than(peer: str) -> Target:
     return Target(peer, 1.0, f"no dearer than {peer}")
 
 
-def parked_rows(workload: str, title: str) -> tuple[Row, Row]:
-    limit = Limit(850, "at most 850 bytes")
+def parked_rows(workload: str, title: str, most: int, factor: float) -> tuple[Row, Row]:
+    limit = Limit(most, f"at most {most} bytes")
     return (
         Row(f"{workload}_bytes", f"{title}: memory of one", workload, "bytes", "bytes", (limit,)),
         Row(
@@ -129,7 +129,7 @@ def parked_rows(workload: str, title: str) -> tuple[Row, Row]:
             workload,
             "time",
             "ns",
-            (faster(3),),
+            (faster(factor),),
         ),
     )
 
@@ -160,8 +160,8 @@ ROWS: tuple[Row, ...] = (
         "loop create and close",
         Target("asyncio", 1.0, "no dearer than asyncio"),
     ),
-    *parked_rows("parked", "100k parked tasks"),
-    *parked_rows("sleeping", "100k tasks in `sleep(3600)`"),
+    *parked_rows("parked", "100k parked tasks", 850, 3),
+    *parked_rows("sleeping", "100k tasks in `sleep(3600)`", 800, 5),
     Row(
         "poll_delay",
         "longest wait of a ready fd under 100 spinning tasks",

@@ -99,12 +99,17 @@ class Bench:
 
     def measure_once(self, rows: list[Row], peer: str) -> None:
         cells = [self.results.cell(row, peer) for row in rows]
-        if any(cell.error for cell in cells):
+        if any(cell.error or cell.missing for cell in cells):
             return
         try:
             sample = self.sample(rows[0], peer)
             # The values are taken out before any is kept, so that no cell is left one sample short.
             values = [sample["metrics"][self.metric(row)] for row in rows]
+        except NotImplementedError:
+            for cell in cells:
+                cell.missing = True
+            say(f"[{peer} does not offer it]", end="")
+            return
         except (RuntimeError, OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
             for cell in cells:
                 cell.error = f"{type(error).__name__}: {error}"

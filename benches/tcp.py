@@ -156,7 +156,10 @@ def line_of(process: subprocess.Popen[str]) -> str:
         raise RuntimeError(f"{process.args!r} said nothing for {PATIENCE} s")
     line = output.readline()
     if not line:
-        raise RuntimeError(f"{process.args!r} said nothing: {errors_of(process)}")
+        said = errors_of(process)
+        if said.rstrip().rpartition("\n")[2].startswith("NotImplementedError"):
+            raise NotImplementedError
+        raise RuntimeError(f"{process.args!r} said nothing: {said}")
     return line
 
 
