@@ -334,7 +334,7 @@ pub(super) unsafe extern "C" fn dealloc<B: Body>(object: *mut ffi::PyObject) {
         super::published::unlink::<B>(object);
         let base = layout.base.load(Ordering::Relaxed);
         let base_deallocates = layout.base_deallocates.load(Ordering::Relaxed) != 0;
-        if base_deallocates || (*class).tp_weaklistoffset != 0 {
+        if may_be_watched(object, class, base_deallocates) {
             // Weak references first: their callbacks must find the object unreachable but whole.
             ffi::PyObject_ClearWeakRefs(object);
         }
@@ -347,7 +347,8 @@ pub(super) unsafe extern "C" fn dealloc<B: Body>(object: *mut ffi::PyObject) {
         }
         // A finalized object (by us or by the garbage collector) has a mark of it in its GC head: such memory
         // is not used again.
-        if exact && !finalized && ffi::PyObject_GC_IsFinalized(object) == 0 && layout.free.keep::<B>(object) {
+        let marked = (*class).tp_finalize.is_some() && ffi::PyObject_GC_IsFinalized(object) != 0;
+        if exact && !finalized && !marked && layout.free.keep::<B>(object) {
             ffi::Py_DECREF(class.cast());
             return;
         }
@@ -355,6 +356,27 @@ pub(super) unsafe extern "C" fn dealloc<B: Body>(object: *mut ffi::PyObject) {
             free(object.cast());
         }
         ffi::Py_DECREF(class.cast());
+    }
+}
+
+/// Whether there may be weak references to a dying object: mostly a null pointer says that there are none.
+///
+/// # Safety
+/// `object` is of type `class` and not freed.
+#[inline]
+unsafe fn may_be_watched(object: *mut ffi::PyObject, class: *mut ffi::PyTypeObject, base_deallocates: bool) -> bool {
+    // SAFETY: as the caller promises. A positive offset is that of the list's head; CPython's own are negative.
+    unsafe {
+        match usize::try_from((*class).tp_weaklistoffset) {
+            Ok(0) => base_deallocates,
+            Ok(offset) => !object
+                .cast::<u8>()
+                .wrapping_add(offset)
+                .cast::<*mut ffi::PyObject>()
+                .read()
+                .is_null(),
+            Err(_) => true,
+        }
     }
 }
 
