@@ -40,17 +40,10 @@ pub fn run_queued(this: &Bound<'_, Task>, event_loop: &Bound<'_, Loop>) -> PyRes
     if !is_plain {
         return run(this, ContextIs::NotEntered);
     }
-    let py = this.py();
-    match body.steps.get() {
-        // It may have been hidden: see `LoopBody::hides_queued`.
-        0 => track(this),
-        // It takes more than one step: a context of its own is cheaper than lending it one each time.
-        1 => drop(context_in(py, &body.context)?),
-        _ => {}
-    }
+    prepare(this)?;
     stop_waiting(this)?;
     current::enter_native(this, event_loop)?;
-    let stepped = in_slot(py, &body.context, || match resume(this, None) {
+    let stepped = in_slot(this.py(), &body.context, || match resume(this, None) {
         Sent::Yielded(value) if value.is_none() && event_loop.body().takes_at_once() => {
             event_loop.body().push(Entry::Task(Owned::new(this.as_any())));
             Ok(())
@@ -59,6 +52,20 @@ pub fn run_queued(this: &Bound<'_, Task>, event_loop: &Bound<'_, Loop>) -> PyRes
     });
     event_loop.body().stepping.set(false);
     stepped?
+}
+
+/// What the first steps of a task owe it.
+#[inline]
+fn prepare(this: &Bound<'_, Task>) -> PyResult<()> {
+    let body = this.body();
+    match body.steps.get() {
+        // It may have been hidden: see `LoopBody::hides_queued`.
+        0 => track(this),
+        // It takes more than one step: a context of its own is cheaper than lending it one each time.
+        1 => drop(context_in(this.py(), &body.context)?),
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Whether the task waits for a future of ours that has a result: nothing to throw. The result counts as seen.
@@ -87,10 +94,7 @@ fn waiter_gave_a_result(this: &Bound<'_, Task>) -> bool {
 pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
     let py = this.py();
     let body = this.body();
-    if body.steps.get() == 0 {
-        // It may have been hidden: see `LoopBody::hides_queued`.
-        track(this);
-    }
+    prepare(this)?;
     let exception = outcome_of_waiter(this)?;
     if body.future().done() {
         return Err(invalid_state(py, "__step(): already done"));
@@ -104,13 +108,7 @@ pub fn run(this: &Bound<'_, Task>, context_is: ContextIs) -> PyResult<()> {
     stop_waiting(this)?;
     current::enter(this, &event_loop)?;
     let stepped = match context_is {
-        ContextIs::NotEntered => {
-            if body.steps.get() == 1 {
-                // It takes more than one step: a context of its own is cheaper than lending it one each time.
-                context_in(py, &body.context)?;
-            }
-            in_slot(py, &body.context, || advance(this, &event_loop, exception))
-        }
+        ContextIs::NotEntered => in_slot(py, &body.context, || advance(this, &event_loop, exception)),
         ContextIs::Entered => Ok(advance(this, &event_loop, exception)),
     };
     let left = current::exit(this, &event_loop);
